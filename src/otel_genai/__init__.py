@@ -1,0 +1,29 @@
+"""Every LLM call of a Python program, told truthfully in OpenTelemetry."""
+
+__version__ = "0.1.0"
+
+from otel_genai._context import context, suppress
+from otel_genai._manual import agent, embeddings, inference, retrieval, tool, workflow
+from otel_genai.instrumentor import configure, flush, instrument, providers, uninstrument
+from otel_genai.settings import Capture, Settings
+from otel_genai.spec import Operation, Provider
+
+__all__ = [
+    "Capture",
+    "Operation",
+    "Provider",
+    "Settings",
+    "agent",
+    "configure",
+    "context",
+    "embeddings",
+    "flush",
+    "inference",
+    "instrument",
+    "providers",
+    "retrieval",
+    "suppress",
+    "tool",
+    "uninstrument",
+    "workflow",
+]

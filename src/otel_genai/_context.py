@@ -1,0 +1,295 @@
+"""What surrounds a call: attributes for all spans within, suppression, and the call it is nested in.
+
+All of it is one record under one key of the OpenTelemetry context, so that a call pays for one look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry import context as otel
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+
+from otel_genai import semconv as s
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from otel_genai._call import Call
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KEY = otel.create_key("otel_genai")
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+class Scope:
+    """The record: what is known to everything that runs within a block or a call."""
+
+    __slots__ = ("attributes", "call", "frame", "open", "parent", "suppressed")
+
+    def __init__(
+        self,
+        parent: Scope | None,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        suppressed: bool = False,
+        call: Call | None = None,
+        frame: FrameType | None = None,
+    ) -> None:
+        """Add to what the parent says."""
+        self.parent = parent
+        self.attributes: Mapping[str, Any] = parent.attributes if parent else {}
+        if attributes:
+            self.attributes = {**self.attributes, **attributes}
+        self.suppressed: bool = suppressed or (parent is not None and parent.suppressed)
+        self.call: Call | None = call or (parent.call if parent else None)
+        self.frame = frame
+        self.open = True
+
+    def holds(self) -> bool:
+        """Whether the code that asks runs within this scope.
+
+        A generator's body shares its caller's context, so between two items the caller would find itself
+        in a block it never entered: such a scope holds only while the generator's frame is running.
+        """
+        if not self.open:
+            return False
+        if self.frame is None:
+            return True
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame is not self.frame:
+            frame = frame.f_back
+        return frame is not None
+
+    def close(self) -> None:
+        """Hold no more, even where a stale context still carries the record."""
+        self.open = False
+        self.frame = None
+
+
+def current(context: Context) -> Scope | None:
+    """Give the innermost scope that holds."""
+    scope = context.get(KEY)
+    while isinstance(scope, Scope):
+        if scope.holds():
+            return scope
+        scope = scope.parent
+    return None
+
+
+def suppressed(context: Context) -> bool:
+    """Whether OpenTelemetry's own switch keeps instrumentations quiet here."""
+    return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
+
+
+def generator_frame() -> FrameType | None:
+    """Find the generator whose body enters a block, unless `contextlib` drives it as a block of its own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    if frame is None or not frame.f_code.co_flags & _GENERATOR:
+        return None
+    driver = frame.f_back.f_globals.get("__name__") if frame.f_back else None
+    return None if driver == "contextlib" else frame
+
+
+class Block:
+    """Usable by `with`, `async with` and as a decorator of functions, coroutines and generators."""
+
+    _context: Context | None = None
+    _token: Any = None
+    _frameless = False
+
+    def _begin(self, frame: FrameType | None) -> Context:
+        """Start, and give the context to run in."""
+        raise NotImplementedError
+
+    def _end(self, error: BaseException | None) -> None:
+        """End, once."""
+        raise NotImplementedError
+
+    def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:
+        """Make the block for one call of a decorated function."""
+        raise NotImplementedError
+
+    def _returned(self, value: Any) -> None:
+        """Take note of what a decorated function returned."""
+
+    def _attach(self) -> None:
+        if self._context is not None:
+            self._token = otel.attach(self._context)
+
+    def _detach(self) -> None:
+        # Where somebody else's context is current (a generator resumed elsewhere), it is theirs to leave.
+        if self._token is not None and otel.get_current() is self._context:
+            otel.detach(self._token)
+        self._token = None
+
+    @contextlib.contextmanager
+    def _current(self) -> Iterator[None]:
+        self._attach()
+        try:
+            yield
+        finally:
+            self._detach()
+
+    def _without_frame(self) -> Self:
+        """Hold in everything a decorated function starts, threads and tasks included."""
+        self._frameless = True
+        return self
+
+    def __enter__(self) -> Self:
+        """Start, and make the block current."""
+        self._context = self._begin(None if self._frameless else generator_frame())
+        self._attach()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the block; an exception is recorded and goes on."""
+        self._detach()
+        self._end(error)
+
+    async def __aenter__(self) -> Self:
+        """Start, and make the block current."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the block; an exception is recorded and goes on."""
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """Run every call of `function` in a block of its own."""
+        return functools.wraps(function)(_decorated(self, function))  # type: ignore[return-value]
+
+
+def _decorated(block: Block, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Choose the wrapper that fits the function's colour, and is of that colour itself."""
+    if inspect.isasyncgenfunction(function):
+        return _async_generator(block, function)
+    if inspect.isgeneratorfunction(function):
+        return _generator(block, function)
+    if inspect.iscoroutinefunction(function):
+
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            with block._again(function, args, kwargs)._without_frame() as entered:
+                result = await function(*args, **kwargs)
+                entered._returned(result)
+                return result
+
+        return run_async
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with block._again(function, args, kwargs)._without_frame() as entered:
+            result = function(*args, **kwargs)
+            entered._returned(result)
+            return result
+
+    return run
+
+
+def _generator(template: Block, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a generator in a block: current while its body runs, not between its items."""
+
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        block = template._again(function, args, kwargs)
+        body = function(*args, **kwargs)
+        block._context = block._begin(None)
+        step: Callable[[], Any] = body.__next__
+        try:
+            while True:
+                with block._current():
+                    item = step()
+                try:
+                    step = functools.partial(body.send, (yield item))
+                except GeneratorExit:
+                    with block._current():
+                        body.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
+                    step = functools.partial(body.throw, error)
+        except StopIteration as stop:
+            block._end(None)
+            return stop.value
+        except BaseException as error:
+            block._end(error)
+            raise
+
+    return run
+
+
+def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run an async generator in a block: current while its body runs, not between its items."""
+
+    async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        block = template._again(function, args, kwargs)
+        body = function(*args, **kwargs)
+        block._context = block._begin(None)
+        step: Callable[[], Any] = body.__anext__
+        try:
+            while True:
+                with block._current():
+                    item = await step()
+                try:
+                    step = functools.partial(body.asend, (yield item))
+                except GeneratorExit:
+                    with block._current():
+                        await body.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
+                    step = functools.partial(body.athrow, error)
+        except StopAsyncIteration:
+            block._end(None)
+        except BaseException as error:
+            block._end(error)
+            raise
+
+    return run
+
+
+class _ScopeBlock(Block):
+    """A block that only surrounds: it has no span."""
+
+    def __init__(self, attributes: Mapping[str, Any], *, suppressed: bool = False) -> None:
+        self._attributes = {key: value for key, value in attributes.items() if value is not None}
+        self._suppressed = suppressed
+        self._scope: Scope | None = None
+
+    def _begin(self, frame: FrameType | None) -> Context:
+        here = otel.get_current()
+        self._scope = Scope(current(here), self._attributes, suppressed=self._suppressed, frame=frame)
+        return otel.set_value(KEY, self._scope, here)
+
+    def _end(self, error: BaseException | None) -> None:  # noqa: ARG002 (nothing to record)
+        if self._scope is not None:
+            self._scope.close()
+
+    def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:  # noqa: ARG002
+        return _ScopeBlock(self._attributes, suppressed=self._suppressed)
+
+
+def context(*, conversation_id: str | None = None, **attributes: Any) -> Block:
+    """Put attributes on every span of ours that starts within: `with context(conversation_id="c-42"):`.
+
+    Safe inside generators: nothing is left behind in the caller between two items.
+
+    Args:
+        conversation_id: `gen_ai.conversation.id`: a real id of the conversation, session or thread.
+        attributes: further span attributes by their names; `**{"app.tenant": "acme"}` for dotted ones.
+    """
+    return _ScopeBlock({s.CONVERSATION_ID: conversation_id, **attributes})
+
+
+def suppress() -> Block:
+    """Record nothing of the calls made within: `with suppress():`."""
+    return _ScopeBlock({}, suppressed=True)

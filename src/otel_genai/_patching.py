@@ -1,0 +1,176 @@
+"""Puts the hooks in place when an SDK is first imported, and takes every one of them away again."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import wrapt
+from packaging.requirements import Requirement
+
+from otel_genai._engine import Seam, wrap
+from otel_genai._telemetry import Telemetry
+from otel_genai.providers import REGISTRY, SDK_MODULES
+from otel_genai.spec import Provider
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Patch:
+    """One function of an SDK that we stand in for."""
+
+    target: str
+    owner: Any
+    name: str
+    wrapper: wrapt.FunctionWrapper[..., Any]
+    seam: Seam
+    inherited: bool
+
+    def restore(self) -> None:
+        """Put the original back; under somebody else's wrapper, only fall silent."""
+        self.seam.active = False
+        if vars(self.owner).get(self.name) is not self.wrapper:
+            return
+        if self.inherited:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.wrapper.__wrapped__)
+
+
+@dataclass(slots=True)
+class Status:
+    """What became of one provider.
+
+    Attributes:
+        name: the provider's name.
+        state: `patched`, `waiting` (for the SDK's import), `not installed`, `skipped`, `disabled` or `off`.
+        version: the SDK's installed version, if it is installed.
+        targets: the functions we stand in for.
+        reason: why it is not patched, in words.
+    """
+
+    name: str
+    state: str = "off"
+    version: str | None = None
+    targets: list[str] = field(default_factory=list)
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Installed:
+    telemetry: Telemetry
+    provider: Provider | None = None
+    patches: list[Patch] = field(default_factory=list)
+    skipped: str = ""
+
+
+_installed: dict[str, _Installed] = {}
+_hooked: set[tuple[str, str]] = set()
+
+
+def install(name: str, telemetry: Telemetry, provider: Provider | None = None) -> None:
+    """Have a provider's hooks put in place as soon as its SDK is imported, now if it already is."""
+    remove(name)
+    _installed[name] = _Installed(telemetry, provider)
+    for module in provider.modules if provider else SDK_MODULES[name]:
+        if (name, module) not in _hooked:
+            _hooked.add((name, module))
+            wrapt.when_imported(module)(partial(_imported, name))
+        elif module in sys.modules:
+            _imported(name, sys.modules[module])
+
+
+def remove(name: str) -> None:
+    """Take a provider's hooks away."""
+    installed = _installed.pop(name, None)
+    for patch in installed.patches if installed else ():
+        patch.restore()
+
+
+def installed() -> list[str]:
+    """Name the providers whose hooks are in place or waiting."""
+    return list(_installed)
+
+
+def _imported(name: str, module: Any) -> None:
+    """Patch: runs inside the user's own `import`, which must not notice."""
+    installed = _installed.get(name)
+    if installed is None:
+        return
+    try:
+        provider = installed.provider or importlib.import_module(REGISTRY[name]).PROVIDER
+        installed.provider = provider
+        installed.skipped = _unfit(provider)
+        if installed.skipped:
+            logger.warning("otel-genai leaves %s alone: %s", name, installed.skipped)
+            return
+        for target, hook in provider.hooks.items():
+            if target.partition(":")[0] == module.__name__:
+                _patch(installed, provider, target, Seam(installed.telemetry, provider, hook))
+    except Exception as error:  # noqa: BLE001 (the guard)
+        installed.telemetry.failed(name, "import", error)
+
+
+def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -> None:
+    module, _, path = target.partition(":")
+    *parents, name = path.split(".")
+    owner: Any = sys.modules[module]
+    try:
+        for parent in parents:
+            owner = getattr(owner, parent)
+        getattr(owner, name)
+    except AttributeError:
+        installed.skipped = f"{module} {sdk_version(provider.requires)} has no {path}"
+        logger.warning("otel-genai cannot see %s: %s", target, installed.skipped)
+        return
+    inherited = name not in vars(owner)
+    installed.patches.append(Patch(target, owner, name, wrap(seam, owner, name), seam, inherited))
+
+
+def sdk_version(requires: str) -> str | None:
+    """Give the installed version of the distribution that a requirement names."""
+    try:
+        return version(Requirement(requires).name)
+    except PackageNotFoundError:
+        return None
+
+
+def _unfit(provider: Provider) -> str:
+    """Say why an SDK's version is not one we know, if it is not."""
+    found = sdk_version(provider.requires)
+    if found is None or Requirement(provider.requires).specifier.contains(found, prereleases=True):
+        return ""
+    return f"version {found} is installed, {provider.requires} is supported"
+
+
+def statuses(disabled: frozenset[str] = frozenset()) -> list[Status]:
+    """Say of each provider what became of it."""
+    return [_status(name, disabled) for name in {**REGISTRY, **_installed}]
+
+
+def _status(name: str, disabled: frozenset[str]) -> Status:
+    installed = _installed.get(name)
+    provider = installed.provider if installed and installed.provider else None
+    if provider is None:
+        provider = importlib.import_module(REGISTRY[name]).PROVIDER
+    status = Status(name, version=sdk_version(provider.requires))
+    if name in disabled:
+        status.state, status.reason = "disabled", "named in OTEL_GENAI_DISABLED"
+    elif installed is None:
+        status.reason = "not instrumented: call otel_genai.instrument()"
+    elif installed.patches:
+        status.state, status.targets = "patched", [patch.target for patch in installed.patches]
+        status.reason = installed.skipped
+    elif installed.skipped:
+        status.state, status.reason = "skipped", installed.skipped
+    elif status.version is None:
+        status.state = "not installed"
+    else:
+        status.state = "waiting"
+    return status

@@ -1,0 +1,269 @@
+"""Answers that come in pieces: read as they pass, with the SDK's own classes and nothing consumed early.
+
+A stream is the SDK's own, made of a subclass of the class it would have had. A body that the caller reads
+on their own is watched at its HTTP response. Both end their call at the end of the data, or when the
+response is closed before.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import types
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from inspect import isasyncgenfunction
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, get_origin
+
+from otel_genai.spec import from_text, view
+
+if TYPE_CHECKING:
+    from otel_genai._call import Call
+
+_READING = "_otel_genai"
+_WATCHED = ("close", "aclose", "iter_raw", "aiter_raw")
+
+
+class Reading:
+    """What a stream of ours knows: the call it answers, once that is known."""
+
+    __slots__ = ("__weakref__", "asynchronous", "call", "response", "running")
+
+    def __init__(self, *, asynchronous: bool) -> None:
+        """Know no call yet."""
+        self.asynchronous = asynchronous
+        self.call: Call | None = None
+        self.response: Any = None
+        self.running: Callable[[], bool] = bool
+
+    def read(self, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Pass the events on, taking note of each."""
+        call = self.call
+        if call is None or call.fold is None:
+            yield from events
+            return
+        add, stamp = call.fold.add, call.times.append
+        try:
+            for event in events:
+                try:
+                    if add(event):
+                        stamp(perf_counter())
+                except Exception as error:  # noqa: BLE001 (the guard)
+                    call.misread(error)
+                yield event
+        except BaseException as error:
+            self._end(call.failed, error)
+            events.close()
+            raise
+        self._end(call.done)
+
+    async def aread(self, events: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+        """Pass the events on, taking note of each."""
+        call = self.call
+        if call is None or call.fold is None:
+            async for event in events:
+                yield event
+            return
+        add, stamp = call.fold.add, call.times.append
+        try:
+            async for event in events:
+                try:
+                    if add(event):
+                        stamp(perf_counter())
+                except Exception as error:  # noqa: BLE001 (the guard)
+                    call.misread(error)
+                yield event
+        except BaseException as error:
+            self._end(call.failed, error)
+            await events.aclose()
+            raise
+        self._end(call.done)
+
+    def stop(self) -> None:
+        """End the call: the caller closed or dropped the stream."""
+        if self.call is not None:
+            self._end(self.call.abandoned)
+
+    def _end(self, how: Callable[..., None], *error: BaseException) -> None:
+        _unwatch(self.response)
+        how(*error)
+
+    def __del__(self) -> None:
+        """End the call of a stream that was dropped, even one that nobody began to read."""
+        if self.call is not None and self.call.open:
+            self.stop()
+
+
+@functools.cache
+def reading(cls: Any) -> Any:
+    """Make the subclass of an SDK's stream class that lets its call see the events."""
+    origin = get_origin(cls) or cls
+    asynchronous = isasyncgenfunction(origin.__stream__)
+
+    def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
+        state = Reading(asynchronous=asynchronous)
+        events = origin.__stream__(self)
+        reader = state.aread(events) if asynchronous else state.read(events)
+        state.running = functools.partial(_is_running, weakref.ref(reader))
+        self.__dict__[_READING] = state
+        return reader
+
+    same = {name: getattr(origin, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return types.new_class(
+        origin.__name__, (cls,), exec_body=lambda body: body.update(same, __stream__=__stream__)
+    )
+
+
+def _is_running(reader: Callable[[], Any]) -> bool:
+    """Whether a reader is in the middle of a step: what closes the response then is the stream itself."""
+    generator = reader()
+    return bool(getattr(generator, "gi_running", False) or getattr(generator, "ag_running", False))
+
+
+def begin(result: Any, call: Call) -> bool:
+    """Tell a stream of ours whose call it answers; False if the result is no such stream."""
+    state = getattr(result, "__dict__", {}).get(_READING)
+    if not isinstance(state, Reading):
+        return False
+    state.call = call
+    state.response = result.response
+    _watch_close(result.response, state)
+    return True
+
+
+def _watch_close(response: Any, state: Reading | Tee) -> None:
+    """End the call when the response is closed by anything but the reading itself."""
+    if state.asynchronous:
+        aclose = response.aclose
+
+        async def aclose_and_stop() -> None:
+            try:
+                await aclose()
+            finally:
+                if not state.running():
+                    state.stop()
+
+        response.aclose = aclose_and_stop
+    else:
+        close = response.close
+
+        def close_and_stop() -> None:
+            try:
+                close()
+            finally:
+                if not state.running():
+                    state.stop()
+
+        response.close = close_and_stop
+
+
+def _unwatch(response: Any) -> None:
+    """Give a response its own methods back."""
+    for name in _WATCHED:
+        getattr(response, "__dict__", {}).pop(name, None)
+
+
+class Tee:
+    """Watches the body of a response that the caller reads on their own."""
+
+    asynchronous = False
+
+    def __init__(self, call: Call, response: Any) -> None:
+        """Stand between the response and its reader."""
+        self.call = call
+        self.response = response
+        self.running: Callable[[], bool] = bool
+        self._chunks: list[tuple[float, bytes]] = []
+        self._put()
+        _watch_close(response, self)
+
+    def _put(self) -> None:
+        iter_raw = self.response.iter_raw
+
+        def tee(chunk_size: int | None = None) -> Iterator[bytes]:
+            reader = self._read(iter_raw(chunk_size))
+            self.running = functools.partial(_is_running, weakref.ref(reader))
+            return reader
+
+        self.response.iter_raw = tee
+
+    def _read(self, chunks: Generator[bytes, Any, Any]) -> Generator[bytes, Any, Any]:
+        try:
+            for chunk in chunks:
+                self._chunks.append((perf_counter(), chunk))
+                yield chunk
+        except BaseException as error:
+            self._end(self.call.failed, error)
+            chunks.close()
+            raise
+        self._end(self.call.done)
+
+    def stop(self) -> None:
+        """End the call: the caller closed the response early."""
+        self._end(self.call.abandoned)
+
+    def _end(self, how: Callable[..., None], *error: BaseException) -> None:
+        _unwatch(self.response)
+        if self.call.open:
+            how(*error, _received(self.call, self.response, self._chunks))
+
+    def __del__(self) -> None:
+        """End the call of a response that was dropped."""
+        if self.call.open:
+            self.stop()
+
+
+class AsyncTee(Tee):
+    """Watches the body of a response that the caller awaits on their own."""
+
+    asynchronous = True
+
+    def _put(self) -> None:
+        aiter_raw = self.response.aiter_raw
+
+        def tee(chunk_size: int | None = None) -> AsyncGenerator[bytes, Any]:
+            reader = self._aread(aiter_raw(chunk_size))
+            self.running = functools.partial(_is_running, weakref.ref(reader))
+            return reader
+
+        self.response.aiter_raw = tee
+
+    async def _aread(self, chunks: AsyncGenerator[bytes, Any]) -> AsyncGenerator[bytes, Any]:
+        try:
+            async for chunk in chunks:
+                self._chunks.append((perf_counter(), chunk))
+                yield chunk
+        except BaseException as error:
+            self._end(self.call.failed, error)
+            await chunks.aclose()
+            raise
+        self._end(self.call.done)
+
+
+def _received(call: Call, response: Any, chunks: list[tuple[float, bytes]]) -> Any:
+    """Read what was received of a body: a stream's events, or one JSON document."""
+    try:
+        encoded = bool(response.headers.get("content-encoding"))
+        if encoded:
+            # The pieces of a compressed body have no times of their own that mean anything.
+            body = b"".join(chunk for _, chunk in chunks)
+            chunks = [(0.0, type(response)(200, headers=response.headers, content=body).content)]
+        if "event-stream" not in response.headers.get("content-type", ""):
+            return from_text(b"".join(chunk for _, chunk in chunks))
+        for at, event in server_sent(chunks):
+            if call.fold is not None and call.fold.add(event) and not encoded:
+                call.times.append(at)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        call.misread(error)
+    return None
+
+
+def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, Any]]:
+    """Decode server-sent events that carry JSON, each with the time its last byte came."""
+    rest = b""
+    for at, chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:") and line[5:].lstrip()[:1] == b"{":
+                yield at, view(json.loads(line[5:]))

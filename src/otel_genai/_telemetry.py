@@ -1,0 +1,180 @@
+"""Tracer, instruments and event logger, made once from the settings and the providers at hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import SeverityNumber
+
+from otel_genai import semconv as s
+from otel_genai.settings import Settings, from_env
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Counter, Histogram, MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+logger = logging.getLogger(__name__)
+
+SCOPE = "otel_genai"
+STRICT = "_OTEL_GENAI_STRICT"
+"""Private switch: with 1 in this environment variable our own failures raise. Set by our tests."""
+
+
+class Telemetry:
+    """Everything that the engine emits goes out through here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+    ) -> None:
+        """Take the given providers, or the global ones, which may also be set up later."""
+        from otel_genai import __version__ as version  # noqa: PLC0415 (the package imports this module)
+
+        schema = s.SCHEMA_URLS[settings.semconv]
+        self.settings = settings
+        self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, schema)
+        self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema)
+        self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
+        self._instruments: dict[str, Any] = {}
+        self._reported: set[tuple[str, str]] = set()
+        self._strict = os.environ.get(STRICT) == "1"
+
+    def histogram(self, metric: s.Metric) -> Histogram:
+        """Make a metric's histogram, once."""
+        if metric.name not in self._instruments:
+            self._instruments[metric.name] = self._meter.create_histogram(
+                metric.name,
+                unit=metric.unit,
+                description=metric.description,
+                explicit_bucket_boundaries_advisory=metric.buckets,
+            )
+        histogram: Histogram = self._instruments[metric.name]
+        return histogram
+
+    def counter(self, metric: s.Metric) -> Counter:
+        """Make a metric's counter, once."""
+        if metric.name not in self._instruments:
+            self._instruments[metric.name] = self._meter.create_counter(
+                metric.name, unit=metric.unit, description=metric.description
+            )
+        counter: Counter = self._instruments[metric.name]
+        return counter
+
+    def event(self, name: str, attributes: Mapping[str, Any], context: Context) -> None:
+        """Emit an event that belongs to the span in `context`."""
+        self._events.emit(
+            event_name=name,
+            attributes=attributes,
+            context=context,
+            severity_number=SeverityNumber.DEBUG,
+            severity_text="DEBUG",
+        )
+
+    def failed(self, provider: str, operation: str, error: Exception) -> None:
+        """Keep a failure of ours away from the caller: count it, log the first of its kind."""
+        if self._strict:
+            raise error
+        try:
+            self.counter(s.INTERNAL_ERRORS).add(1, {s.PROVIDER_NAME: provider, s.OPERATION_NAME: operation})
+        except Exception:
+            logger.debug("a failure could not be counted", exc_info=True)
+        if (provider, operation) not in self._reported:
+            self._reported.add((provider, operation))
+            logger.warning(
+                "otel-genai failed on %s %s; the call itself is not affected",
+                provider,
+                operation,
+                exc_info=error,
+            )
+
+
+class Meters:
+    """The instruments of one operation, in the generations that the settings ask for."""
+
+    def __init__(self, telemetry: Telemetry, operation: str) -> None:
+        """Resolve every instrument now, so that recording chooses nothing."""
+        generation = telemetry.settings.semconv
+        inference = operation in s.INFERENCE
+        published = generation != "latest"
+        latest = generation != "published"
+        signals = s.signals(operation, generation)
+        self.keys = signals.metric_attributes
+        self._durations = [telemetry.histogram(metric) for metric in signals.durations]
+        self._first: list[Histogram] = []
+        self._gaps: list[Histogram] = []
+        self._usage = None
+        self._totals: dict[str, Histogram] = {}
+        self._counters: dict[str, Counter] = {}
+        if inference and published:
+            self._first.append(telemetry.histogram(s.TIME_TO_FIRST_CHUNK))
+            self._gaps.append(telemetry.histogram(s.TIME_PER_OUTPUT_CHUNK))
+        if inference and latest:
+            self._first.append(telemetry.histogram(s.INFERENCE_TIME_TO_FIRST_CHUNK))
+            self._gaps.append(telemetry.histogram(s.INFERENCE_TIME_PER_OUTPUT_CHUNK))
+            self._totals = {
+                s.USAGE_INPUT_TOKENS: telemetry.histogram(s.INFERENCE_INPUT_TOKENS),
+                s.USAGE_OUTPUT_TOKENS: telemetry.histogram(s.INFERENCE_OUTPUT_TOKENS),
+            }
+            self._counters = {key: telemetry.counter(metric) for key, metric in s.USAGE_COUNTERS.items()}
+        if published and (inference or operation == s.EMBEDDINGS):
+            self._usage = telemetry.histogram(s.TOKEN_USAGE)
+
+    def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
+        """Record how long the operation took."""
+        for histogram in self._durations:
+            histogram.record(seconds, attributes, context)
+
+    def first_chunk(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
+        """Record the wait for the first chunk of output."""
+        for histogram in self._first:
+            histogram.record(seconds, attributes, context)
+
+    def gap(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
+        """Record the wait from one chunk to the next."""
+        for histogram in self._gaps:
+            histogram.record(seconds, attributes, context)
+
+    def tokens(self, found: Mapping[str, Any], attributes: dict[str, Any], context: Context) -> None:
+        """Record the token counts among the attributes found; what is absent is not recorded."""
+        if self._usage is not None:
+            for kind, key in (("input", s.USAGE_INPUT_TOKENS), ("output", s.USAGE_OUTPUT_TOKENS)):
+                if key in found:
+                    self._usage.record(found[key], {**attributes, s.TOKEN_TYPE: kind}, context)
+        for key, histogram in self._totals.items():
+            if key in found:
+                histogram.record(found[key], attributes, context)
+        for key, counter in self._counters.items():
+            if key in found:
+                for modality, count in _by_modality(key, found).items():
+                    counter.add(count, {**attributes, s.TOKEN_MODALITY: modality}, context)
+
+
+def _by_modality(key: str, found: Mapping[str, Any]) -> dict[str, int]:
+    """Split a count as far as the provider did; the rest is of unknown modality."""
+    known = {modality: found[part] for modality, part in s.MODALITIES.get(key, {}).items() if found.get(part)}
+    rest = found[key] - sum(known.values())
+    return {**known, s.MODALITY_UNKNOWN: rest} if rest > 0 or not known else known
+
+
+_active: list[Telemetry] = []
+
+
+def use(telemetry: Telemetry) -> None:
+    """Make this the one that spans by hand go to."""
+    _active[:] = [telemetry]
+
+
+def active() -> Telemetry:
+    """Give the one in use; before `instrument()`, one made from the environment."""
+    if not _active:
+        use(Telemetry(from_env()))
+    return _active[0]

@@ -1,0 +1,98 @@
+"""The `otel-genai` command: a demo, a viewer for the terminal, and a check of what is installed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+# ruff: noqa: PLC0415 (each command imports what it needs; that need not be there for the others)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 when all went well, 2 when the user has to do something."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # old code pages have no box-drawing characters
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("otel-genai", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"otel-genai {version('otel-genai')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="run a small program and show the telemetry of its LLM calls")
+    demo.add_argument(
+        "--compose", type=_file, metavar="FILE", help="send it through this docker-compose.yml's stack"
+    )
+    demo.add_argument("--live", action="store_true", help="call the real API, with your OPENAI_API_KEY")
+    demo.set_defaults(command=_demo)
+    view = commands.add_parser("view", help="show the OTLP that programs send to this machine")
+    view.add_argument("--grpc-port", type=int, default=4317, metavar="PORT", help="default: %(default)s")
+    view.add_argument("--http-port", type=int, default=4318, metavar="PORT", help="default: %(default)s")
+    view.set_defaults(command=_view)
+    doctor = commands.add_parser("doctor", help="check what is installed and set, and say what is wrong")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _file(name: str) -> Path:
+    if not (path := Path(name)).is_file():
+        msg = f"there is no file {name}"
+        raise argparse.ArgumentTypeError(msg)
+    return path
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from otel_genai import demo
+
+    return demo.run(arguments.compose, live=arguments.live)
+
+
+def _view(arguments: argparse.Namespace) -> int:
+    try:
+        from rich.console import Console
+
+        from otel_genai._view import view
+    except ModuleNotFoundError as error:
+        if error.name != "rich":
+            raise
+        return _failed('otel-genai view needs rich: pip install "otel-genai[view]"')
+    from otel_genai._receiver import Receiver
+
+    receiver = Receiver(grpc_port=arguments.grpc_port, http_port=arguments.http_port)
+    try:
+        receiver.start()
+    except OSError as error:
+        reason = f"otel-genai view: {error.strerror}"
+        return _failed(f"{reason}; stop what listens there, or choose --grpc-port and --http-port")
+    console = Console()
+    console.print(
+        f"Listening: gRPC on {receiver.grpc_endpoint}, HTTP on {receiver.http_endpoint}. Ctrl-C ends."
+    )
+    try:
+        view(receiver, console)
+    finally:
+        receiver.stop()
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from otel_genai import _doctor
+
+    return _doctor.main()
+
+
+def _failed(line: str) -> int:
+    print(line, file=sys.stderr)  # noqa: T201 (for the user)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Content in the conventions' JSON shape: messages made of parts. Built only when capture is on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+Part = dict[str, Any]
+Message = dict[str, Any]
+
+
+def text(content: object) -> Part:
+    """Build a part of plain text."""
+    return {"type": "text", "content": content}
+
+
+def reasoning(content: object) -> Part:
+    """Build a part of the model's own reasoning."""
+    return {"type": "reasoning", "content": content}
+
+
+def tool_call(call_id: object, name: object, arguments: object) -> Part:
+    """Build the part in which the model asks for a tool; JSON arguments are decoded."""
+    return {"type": "tool_call", "id": call_id, "name": name, "arguments": decoded(arguments)}
+
+
+def tool_result(call_id: object, response: object) -> Part:
+    """Build the part that carries a tool's answer back to the model."""
+    return {"type": "tool_call_response", "id": call_id, "response": decoded(response)}
+
+
+def server_tool_call(call_id: object, name: object, details: object) -> Part:
+    """Build the part that says the provider ran a tool of its own."""
+    return {"type": "server_tool_call", "id": call_id, "name": name, "server_tool_call": details}
+
+
+def file(modality: str, file_id: object) -> Part:
+    """Build the part that refers to a file uploaded before."""
+    return {"type": "file", "modality": modality, "file_id": file_id}
+
+
+def media(modality: str, url: object = None, data: object = None, mime_type: object = None) -> Part:
+    """Refer to media by its URL; media sent inline is described, never copied."""
+    if isinstance(url, str) and not url.startswith("data:"):
+        return {"type": "uri", "modality": modality, "uri": url, "mime_type": mime_type}
+    if isinstance(url, str):
+        header, _, data = url.partition(",")
+        mime_type = header[len("data:") :].split(";", 1)[0] or mime_type
+    size = len(data) * 3 // 4 if isinstance(data, str) else None
+    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": size}
+
+
+def message(role: object, parts: list[Part], name: object = None, finish: object = None) -> Message:
+    """Build one turn of a conversation."""
+    turn: Message = {"role": role, "parts": parts}
+    if name is not None:
+        turn["name"] = name
+    if finish is not None:
+        turn["finish_reason"] = finish
+    return turn
+
+
+def messages(given: object, role: str) -> list[Message]:
+    """Read what a user hands over by hand: a string, one message, or a list of either."""
+    turns = given if isinstance(given, (list, tuple)) else [given]
+    return [turn if isinstance(turn, dict) else message(role, [text(turn)]) for turn in turns]
+
+
+def parts(given: object) -> list[Part]:
+    """Read instructions handed over by hand: a string, one part, or a list of either."""
+    items: Iterable[object] = given if isinstance(given, (list, tuple)) else [given]
+    return [item if isinstance(item, dict) else text(item) for item in items]
+
+
+def decoded(value: object) -> object:
+    """Decode a string that is a JSON object or array; anything else is returned as it is."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def to_json(value: object) -> str:
+    """Encode content for a span's attribute; what JSON does not know is written as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def to_plain(value: object) -> Any:
+    """Bring content into the types that a log record can carry."""
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

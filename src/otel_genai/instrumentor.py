@@ -1,0 +1,146 @@
+"""Switching on and off: `instrument()`, `uninstrument()`, `configure()`, and the one entry point."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from otel_genai import _patching, _telemetry
+from otel_genai.providers import REGISTRY
+from otel_genai.settings import Settings, from_env
+from otel_genai.spec import Provider
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+logger = logging.getLogger(__name__)
+
+_said: set[str] = set()
+
+
+def instrument(
+    *providers: str | Provider,
+    settings: Settings | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
+    **overrides: Any,
+) -> None:
+    """See every LLM call from now on. No SDK is imported; each is patched when the program imports it.
+
+    Args:
+        providers: names (`"openai"`) or a `Provider` of your own; none means all we know.
+        settings: the settings as one object, instead of the environment.
+        tracer_provider: used instead of the global one.
+        meter_provider: used instead of the global one.
+        logger_provider: used instead of the global one.
+        overrides: single settings, such as `capture="SPAN_ONLY"`, over the environment.
+
+    Raises:
+        ValueError: a provider or a setting's value is not known; the message says what is.
+        TypeError: a setting is not known.
+    """
+    if settings is not None and overrides:
+        msg = f"instrument() takes settings or single ones, not both: leave out {', '.join(overrides)}"
+        raise TypeError(msg)
+    chosen = settings if settings is not None else from_env(**overrides)
+    wanted = {_name(provider): provider for provider in providers or REGISTRY}
+    telemetry = _telemetry.Telemetry(chosen, tracer_provider, meter_provider, logger_provider)
+    _telemetry.use(telemetry)
+    for name, provider in wanted.items():
+        if name in chosen.disabled:
+            _patching.remove(name)
+        else:
+            _patching.install(name, telemetry, provider if isinstance(provider, Provider) else None)
+    if tracer_provider is None:
+        _say_if_nothing_is_set_up()
+
+
+def _name(provider: str | Provider) -> str:
+    if isinstance(provider, Provider):
+        return provider.name
+    if provider not in REGISTRY:
+        msg = f"no provider {provider!r}; known are {', '.join(REGISTRY)}"
+        raise ValueError(msg)
+    return provider
+
+
+def _say_if_nothing_is_set_up() -> None:
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) and "no sdk" not in _said:
+        _said.add("no sdk")
+        logger.warning(
+            "No OpenTelemetry SDK is set up, so nothing will be exported until one is: start the program "
+            "under opentelemetry-instrument (pip install 'otel-genai[distro]'), call otel_genai.configure() "
+            "instead of instrument(), or set a TracerProvider of your own."
+        )
+
+
+def uninstrument(*providers: str | Provider) -> None:
+    """Take the hooks away, and leave every SDK as it was; no names means all."""
+    for name in [_name(provider) for provider in providers] or _patching.installed():
+        _patching.remove(name)
+
+
+def providers() -> list[_patching.Status]:
+    """Say of every provider whether it is patched, and if not, why."""
+    return _patching.statuses(_telemetry.active().settings.disabled)
+
+
+def configure(*providers: str | Provider, **overrides: Any) -> None:
+    """Set up the OpenTelemetry SDK with OTLP export from the standard variables, then instrument.
+
+    For notebooks and scripts that are not started under `opentelemetry-instrument`. A provider that is
+    already set up is used as it is. Call `flush()` before reading the results elsewhere.
+
+    Args:
+        providers: as for `instrument()`.
+        overrides: as for `instrument()`.
+    """
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415 (slow to import)
+
+        for signal in ("TRACES", "METRICS", "LOGS"):
+            os.environ.setdefault(f"OTEL_{signal}_EXPORTER", "otlp")
+        _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]  # the SDK lacks the types
+    else:
+        logger.info("an OpenTelemetry SDK is already set up; configure() uses it as it is")
+    instrument(*providers, **overrides)
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """Send what has been recorded so far.
+
+    Args:
+        timeout: seconds to wait at most, for each of traces, metrics and logs.
+
+    Returns:
+        Whether everything was sent in time.
+    """
+    sent = True
+    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()):
+        force_flush = getattr(provider, "force_flush", None)
+        if force_flush is not None:
+            sent = force_flush(int(timeout * 1000)) is not False and sent
+    return sent
+
+
+class Instrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """What `opentelemetry-instrument` finds under the entry point `otel_genai`."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Ask for nothing: hooks wait for whichever SDK is imported."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        given = ("tracer_provider", "meter_provider", "logger_provider")
+        instrument(**{name: kwargs[name] for name in given if kwargs.get(name) is not None})
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 (the base class's signature)
+        uninstrument()

@@ -1,0 +1,10 @@
+"""The providers: name -> module. A module is imported when its SDK is."""
+
+REGISTRY = {
+    "openai": "otel_genai.providers.openai",
+}
+
+SDK_MODULES = {
+    "openai": ("openai",),
+}
+"""The modules whose import brings a provider's hooks; a test compares them with the hooks themselves."""

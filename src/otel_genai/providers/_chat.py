@@ -1,0 +1,332 @@
+"""The Chat Completions format, which OpenAI's API and every host compatible with it speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otel_genai import content
+from otel_genai import semconv as s
+from otel_genai.spec import Attributes, Body, Row, plain
+
+if TYPE_CHECKING:
+    from openai.types import CompletionUsage
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+_FORMATS = {"json_object": s.OUTPUT_JSON, "json_schema": s.OUTPUT_JSON}
+_FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+_RARE_OUTPUT = ("reasoning_content", "reasoning", "function_call", "audio")  # not in every SDK's type
+
+
+def strings(value: Any) -> list[str]:
+    """Make a list of what may be given as one string."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def unless_one(count: int) -> int | None:
+    """Give a number of choices that is worth saying."""
+    return count if count != 1 else None
+
+
+def unless_auto(tier: str) -> str | None:
+    """Give a service tier that was chosen."""
+    return tier if tier != "auto" else None
+
+
+def output_type(wanted: Any) -> str | None:
+    """Say which kind of output was asked for."""
+    kind: str = wanted["type"]
+    return _FORMATS.get(kind, kind)
+
+
+REQUEST: Mapping[str, Row] = {
+    "model": s.REQUEST_MODEL,
+    "max_tokens": s.REQUEST_MAX_TOKENS,
+    "max_completion_tokens": s.REQUEST_MAX_TOKENS,
+    "temperature": (s.REQUEST_TEMPERATURE, float),
+    "top_p": (s.REQUEST_TOP_P, float),
+    "frequency_penalty": (s.REQUEST_FREQUENCY_PENALTY, float),
+    "presence_penalty": (s.REQUEST_PRESENCE_PENALTY, float),
+    "seed": s.REQUEST_SEED,
+    "stop": (s.REQUEST_STOP_SEQUENCES, strings),
+    "n": (s.REQUEST_CHOICE_COUNT, unless_one),
+    "reasoning_effort": s.REQUEST_REASONING_LEVEL,
+    "response_format": (s.OUTPUT_TYPE, output_type),
+    "service_tier": (s.OPENAI_REQUEST_SERVICE_TIER, unless_auto),
+}
+
+
+def response(r: ChatCompletion) -> Attributes:
+    """Say what the answer is called."""
+    return {s.RESPONSE_ID: r.id, s.RESPONSE_MODEL: r.model}
+
+
+def openai_response(r: ChatCompletion) -> Attributes:
+    """Say what only OpenAI's own API tells."""
+    return {
+        s.OPENAI_RESPONSE_SERVICE_TIER: r.service_tier,
+        s.OPENAI_RESPONSE_SYSTEM_FINGERPRINT: r.system_fingerprint,
+    }
+
+
+def finish(r: ChatCompletion) -> Attributes:
+    """Say why each choice ended, in the provider's order."""
+    return {s.RESPONSE_FINISH_REASONS: [choice.finish_reason for choice in r.choices]}
+
+
+def usage(r: ChatCompletion) -> Attributes:
+    """Count tokens: cached ones are in the prompt's, reasoning is in the completion's."""
+    return {} if r.usage is None else counts(r.usage)
+
+
+def counts(u: CompletionUsage) -> Attributes:
+    """Give the counts of one usage record, whose details some hosts leave out."""
+    read, written = u.prompt_tokens_details, u.completion_tokens_details
+    found: Attributes = {s.USAGE_INPUT_TOKENS: u.prompt_tokens, s.USAGE_OUTPUT_TOKENS: u.completion_tokens}
+    if read is not None:
+        found |= {
+            s.USAGE_CACHE_READ_INPUT_TOKENS: read.cached_tokens,
+            s.USAGE_AUDIO_INPUT_TOKENS: read.audio_tokens,
+            # absent before openai 3
+            s.USAGE_CACHE_WRITE_INPUT_TOKENS: getattr(read, "cache_write_tokens", None),
+            s.USAGE_TEXT_INPUT_TOKENS: getattr(read, "text_tokens", None),
+            s.USAGE_IMAGE_INPUT_TOKENS: getattr(read, "image_tokens", None),
+        }
+    if written is not None:
+        found |= {
+            s.USAGE_REASONING_OUTPUT_TOKENS: written.reasoning_tokens,
+            s.USAGE_AUDIO_OUTPUT_TOKENS: written.audio_tokens,
+            s.USAGE_TEXT_OUTPUT_TOKENS: getattr(written, "text_tokens", None),  # absent before openai 3
+        }
+    return found
+
+
+# --- Content ---------------------------------------------------------------------------------------------
+
+
+def items(value: Any) -> Iterator[Any]:
+    """Go through a list; a one-shot iterator is the caller's, and is left alone."""
+    return iter([plain(item) for item in value] if isinstance(value, (list, tuple)) else [])
+
+
+def inputs(body: Body) -> list[content.Message]:
+    """Read the conversation sent."""
+    return [_turn(message) for message in items(body.get("messages"))]
+
+
+def _turn(message: dict[str, Any]) -> content.Message:
+    role = message.get("role")
+    if role == "tool":
+        parts = [content.tool_result(message.get("tool_call_id"), message.get("content"))]
+    else:
+        parts = [*said(message.get("content")), *calls(message.get("tool_calls"))]
+        if message.get("refusal"):
+            parts.append(content.text(message["refusal"]))
+    return content.message(role, parts, message.get("name"))
+
+
+def said(given: Any) -> list[content.Part]:
+    """Read the content of one message."""
+    return [content.text(given)] if isinstance(given, str) else [part(item) for item in items(given)]
+
+
+def part(item: dict[str, Any]) -> content.Part:
+    """Read one part of a message: text, or media by reference."""
+    kind = str(item.get("type"))
+    if kind in _TEXT:
+        return content.text(item.get(_TEXT[kind]))
+    return _MEDIA[kind](item) if kind in _MEDIA else {"type": kind}
+
+
+def _image(item: dict[str, Any]) -> content.Part:
+    image = item.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else image
+    return content.media("image", url) if url else content.file("image", item.get("file_id"))
+
+
+def _audio(item: dict[str, Any]) -> content.Part:
+    audio = item["input_audio"]
+    return content.media("audio", data=audio.get("data"), mime_type=f"audio/{audio.get('format')}")
+
+
+def _document(item: dict[str, Any]) -> content.Part:
+    document = item.get("file") or item
+    if document.get("file_id"):
+        return content.file("document", document["file_id"])
+    return content.media("document", document.get("file_url"), document.get("file_data"))
+
+
+_TEXT = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
+_MEDIA = {
+    "image_url": _image,
+    "input_image": _image,
+    "input_audio": _audio,
+    "file": _document,
+    "input_file": _document,
+}
+
+
+def calls(given: Any) -> list[content.Part]:
+    """Read the tools that the model asked for."""
+    parts = []
+    for call in items(given):
+        function = call.get("function") or call.get("custom") or {}
+        arguments = function.get("arguments", function.get("input"))
+        parts.append(content.tool_call(call.get("id"), function.get("name"), arguments))
+    return parts
+
+
+def tools(body: Body) -> list[dict[str, Any]]:
+    """Read the definitions of the tools offered."""
+    return [definition(tool) for tool in items(body.get("tools"))]
+
+
+def definition(tool: dict[str, Any]) -> dict[str, Any]:
+    """Read one tool's definition: chat nests what the Responses API lays flat."""
+    kind = tool.get("type", "function")
+    nested = tool.get(kind)
+    about = nested if isinstance(nested, dict) else tool
+    found = {key: about.get(key) for key in ("description", "parameters") if about.get(key) is not None}
+    return {"type": kind, "name": about.get("name") or kind, **found}
+
+
+def outputs(r: ChatCompletion) -> list[content.Message]:
+    """Read the choices, one message each."""
+    messages = []
+    for choice in r.choices:
+        message = choice.message
+        parts = _thought(message)
+        parts += [content.text(text) for text in (message.content, message.refusal) if text]
+        parts += calls(message.tool_calls)
+        why = _FINISH.get(choice.finish_reason, choice.finish_reason)
+        if parts:
+            messages.append(content.message(message.role or "assistant", parts, None, why))
+    return messages
+
+
+def _thought(message: Any) -> list[content.Part]:
+    """Read the reasoning that some hosts (DeepSeek, vLLM, OpenRouter) put beside the answer."""
+    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return [content.reasoning(thought)] if isinstance(thought, str) else []
+
+
+# --- Streams ---------------------------------------------------------------------------------------------
+
+
+class _Message:
+    """What the deltas of one choice add up to."""
+
+    __slots__ = ("_calls", "_content", "_reasoning", "_refusal", "role")
+
+    def __init__(self) -> None:
+        self.role = "assistant"
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: dict[Any, dict[str, Any]] = {}
+
+    def add(self, delta: Any) -> None:
+        """Take one delta in."""
+        if delta.content:
+            self._content.append(delta.content)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+        for thought in _thought(delta):
+            self._reasoning.append(thought["content"])
+        for call in delta.tool_calls or ():
+            known = self._calls.setdefault(call.index, {"function": {"name": "", "arguments": ""}})
+            known["id"] = known.get("id") or call.id
+            if call.function is not None:
+                known["function"]["name"] += call.function.name or ""
+                known["function"]["arguments"] += call.function.arguments or ""
+
+    @property
+    def content(self) -> str:
+        return "".join(self._content)
+
+    @property
+    def refusal(self) -> str:
+        return "".join(self._refusal)
+
+    @property
+    def reasoning(self) -> str | None:
+        return "".join(self._reasoning) or None
+
+    @property
+    def tool_calls(self) -> list[dict[str, Any]]:
+        return list(self._calls.values())
+
+
+class _Choice:
+    __slots__ = ("finish_reason", "message")
+
+    def __init__(self) -> None:
+        self.finish_reason: Any = None
+        self.message = _Message()
+
+
+class Fold:
+    """Adds chunks up to what reads like a ChatCompletion."""
+
+    __slots__ = ("_choices", "_content", "_head", "_last", "usage")
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty."""
+        self._content = content
+        self._head: Any = None
+        self._last: Any = None
+        self._choices: dict[Any, _Choice] = {}
+        self.usage: Any = None
+
+    def add(self, chunk: ChatCompletionChunk) -> bool:
+        """Take one chunk in."""
+        self._last = chunk
+        if self._head is None and chunk.model:  # Azure's first chunk has filter results and no model
+            self._head = chunk
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        output = False
+        for choice in chunk.choices or ():
+            known = self._choices.get(choice.index)
+            if known is None:
+                known = self._choices[choice.index] = _Choice()
+            if choice.finish_reason is not None:
+                known.finish_reason = choice.finish_reason
+            delta = choice.delta
+            if delta.content or delta.tool_calls or delta.refusal:
+                output = True
+            elif choice.finish_reason is None:
+                output = output or any(getattr(delta, name, None) for name in _RARE_OUTPUT)
+            if self._content:
+                known.message.add(delta)
+        return output
+
+    @property
+    def answer(self) -> Any:
+        """Give what has been received, if anything has."""
+        return None if self._last is None else self
+
+    @property
+    def id(self) -> Any:
+        """The completion's id."""
+        return (self._head or self._last).id
+
+    @property
+    def model(self) -> Any:
+        """The model that answers."""
+        return (self._head or self._last).model
+
+    @property
+    def service_tier(self) -> Any:
+        """The tier that served the call."""
+        return self._last.service_tier
+
+    @property
+    def system_fingerprint(self) -> Any:
+        """The back end's configuration."""
+        return self._last.system_fingerprint
+
+    @property
+    def choices(self) -> list[_Choice]:
+        """The choices, in order."""
+        return list(self._choices.values())

@@ -1,0 +1,182 @@
+"""OpenAI: chat completions, responses, embeddings and legacy completions, whichever client sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from otel_genai import content
+from otel_genai import semconv as s
+from otel_genai.providers import _chat, _responses, _stainless
+from otel_genai.spec import Attributes, Body, Operation, Provider, Row
+
+if TYPE_CHECKING:
+    from openai.types import Completion, CreateEmbeddingResponse
+
+# --- Who answers -----------------------------------------------------------------------------------------
+
+CLIENTS = {"AzureOpenAI": s.AZURE_OPENAI, "BedrockOpenAI": s.AWS_BEDROCK}
+HOSTS = {
+    "api.openai.com": s.OPENAI,
+    "openai.azure.com": s.AZURE_OPENAI,
+    "services.ai.azure.com": s.AZURE_INFERENCE,
+    "models.ai.azure.com": s.AZURE_INFERENCE,
+    "amazonaws.com": s.AWS_BEDROCK,
+    "api.anthropic.com": s.ANTHROPIC,
+    "api.cohere.ai": s.COHERE,
+    "api.cohere.com": s.COHERE,
+    "api.deepseek.com": s.DEEPSEEK,
+    "api.groq.com": s.GROQ,
+    "api.mistral.ai": s.MISTRAL_AI,
+    "api.moonshot.ai": s.MOONSHOT_AI,
+    "api.moonshot.cn": s.MOONSHOT_AI,
+    "api.perplexity.ai": s.PERPLEXITY,
+    "api.x.ai": s.X_AI,
+    "generativelanguage.googleapis.com": s.GCP_GEMINI,
+    "aiplatform.googleapis.com": s.GCP_VERTEX_AI,
+}
+
+
+def provider(client: Any, host: str) -> str:
+    """Name who answers: by the client's class, then by host; a host nobody knows speaks OpenAI's language."""
+    for cls in type(client).__mro__:
+        if (name := CLIENTS.get(cls.__name__.removeprefix("Async"))) is not None:
+            return name
+    for known, name in HOSTS.items():
+        if host == known or host.endswith((f".{known}", f"-{known}")):
+            return name
+    return s.OPENAI
+
+
+# --- Embeddings and legacy completions -------------------------------------------------------------------
+
+EMBEDDINGS_REQUEST: Mapping[str, Row] = {
+    "model": s.REQUEST_MODEL,
+    "dimensions": s.EMBEDDINGS_DIMENSION_COUNT,
+    "encoding_format": (s.REQUEST_ENCODING_FORMATS, _chat.strings),
+}
+
+
+def embedded(r: CreateEmbeddingResponse) -> Attributes:
+    """Say which model answered."""
+    return {s.RESPONSE_MODEL: r.model}
+
+
+def dimensions(r: CreateEmbeddingResponse) -> Attributes:
+    """Say how long the vectors are; base64 does not tell without decoding."""
+    vector = r.data[0].embedding
+    return {s.EMBEDDINGS_DIMENSION_COUNT: len(vector) if isinstance(vector, list) else None}
+
+
+def embedding_usage(r: CreateEmbeddingResponse) -> Attributes:
+    """Count tokens: there are none in the output."""
+    return {s.USAGE_INPUT_TOKENS: r.usage.prompt_tokens}
+
+
+def prompts(body: Body) -> list[content.Message]:
+    """Read the prompt of a legacy completion: a string, or several."""
+    prompt = body.get("prompt")
+    given = [prompt] if isinstance(prompt, str) else prompt
+    return [content.message("user", [content.text(p)]) for p in given or () if isinstance(p, str)]
+
+
+def texts(r: Completion) -> list[content.Message]:
+    """Read the choices of a legacy completion."""
+    return [
+        content.message("assistant", [content.text(choice.text)], None, choice.finish_reason)
+        for choice in r.choices
+    ]
+
+
+class CompletionFold(_chat.Fold):
+    """Adds the chunks of a legacy completion up."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty."""
+        super().__init__(content=content)
+        self._texts: dict[Any, _Text] = {}
+
+    def add(self, chunk: Any) -> bool:
+        """Take one chunk in."""
+        self._last = chunk
+        self._head = self._head or chunk
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        for choice in chunk.choices or ():
+            known = self._texts.setdefault(choice.index, _Text())
+            known.finish_reason = choice.finish_reason or known.finish_reason
+            if self._content:
+                known.text += choice.text or ""
+        return any(choice.text for choice in chunk.choices or ())
+
+    @property
+    def choices(self) -> list[Any]:
+        """The choices, in order."""
+        return list(self._texts.values())
+
+
+class _Text:
+    __slots__ = ("finish_reason", "text")
+
+    def __init__(self) -> None:
+        self.finish_reason: Any = None
+        self.text = ""
+
+
+# --- The declaration -------------------------------------------------------------------------------------
+
+CHAT = Operation(
+    name=s.CHAT,
+    request=_chat.REQUEST,
+    constants={s.OPENAI_API_TYPE: "chat_completions"},
+    response=(_chat.response, _chat.openai_response, _chat.finish, _chat.usage),
+    inputs=_chat.inputs,
+    tools=_chat.tools,
+    outputs=_chat.outputs,
+    fold=_chat.Fold,
+)
+RESPONSES = Operation(
+    name=s.CHAT,
+    request=_responses.REQUEST,
+    constants={s.OPENAI_API_TYPE: "responses"},
+    response=(
+        _responses.response,
+        _responses.tier,
+        _responses.finish,
+        _responses.compacted,
+        _responses.usage,
+    ),
+    instructions=_responses.instructions,
+    inputs=_responses.inputs,
+    tools=_chat.tools,
+    outputs=_responses.outputs,
+    fold=_responses.Fold,
+)
+EMBEDDINGS = Operation(
+    name=s.EMBEDDINGS, request=EMBEDDINGS_REQUEST, response=(embedded, dimensions, embedding_usage)
+)
+COMPLETIONS = Operation(
+    name=s.TEXT_COMPLETION,
+    request=_chat.REQUEST,
+    response=(_chat.response, _chat.finish, _chat.usage),
+    inputs=prompts,
+    outputs=texts,
+    fold=CompletionFold,
+)
+SEAM = _stainless.Seam(
+    "openai",
+    {
+        "/chat/completions": CHAT,
+        "/responses": RESPONSES,
+        "/embeddings": EMBEDDINGS,
+        "/completions": COMPLETIONS,
+    },
+    provider,
+)
+PROVIDER = Provider(
+    "openai",
+    requires="openai >= 1.66",
+    hooks={"openai:OpenAI.request": SEAM, "openai:AsyncOpenAI.request": SEAM},
+)

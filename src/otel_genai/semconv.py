@@ -1,0 +1,280 @@
+"""Every name that otel-genai emits: attributes, metrics, buckets, events and enum values.
+
+The names are those of the OpenTelemetry GenAI semantic conventions. Two generations are in use: the
+published one, which current back ends and dashboards know, and the newest, in which inference has metrics
+of its own. Attributes are the same in both; `metrics()` is where they part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Generation = Literal["published", "latest", "both"]
+
+SCHEMA_URLS = {
+    "published": "https://opentelemetry.io/schemas/1.37.0",
+    "both": "https://opentelemetry.io/schemas/1.37.0",
+    "latest": "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev",
+}
+
+# --- Attributes: what was called -------------------------------------------------------------------------
+
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+OUTPUT_TYPE = "gen_ai.output.type"
+REQUEST_MODEL = "gen_ai.request.model"
+REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
+REQUEST_CHOICE_COUNT = "gen_ai.request.choice.count"
+REQUEST_TEMPERATURE = "gen_ai.request.temperature"
+REQUEST_TOP_P = "gen_ai.request.top_p"
+REQUEST_TOP_K = "gen_ai.request.top_k"
+REQUEST_STOP_SEQUENCES = "gen_ai.request.stop_sequences"
+REQUEST_FREQUENCY_PENALTY = "gen_ai.request.frequency_penalty"
+REQUEST_PRESENCE_PENALTY = "gen_ai.request.presence_penalty"
+REQUEST_SEED = "gen_ai.request.seed"
+REQUEST_STREAM = "gen_ai.request.stream"
+REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
+REQUEST_PREVIOUS_RESPONSE_ID = "gen_ai.request.previous_response.id"
+REQUEST_ENCODING_FORMATS = "gen_ai.request.encoding_formats"
+CONVERSATION_ID = "gen_ai.conversation.id"
+CONVERSATION_COMPACTED = "gen_ai.conversation.compacted"
+PROMPT_NAME = "gen_ai.prompt.name"
+PROMPT_VERSION = "gen_ai.prompt.version"
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+ERROR_TYPE = "error.type"
+
+# --- Attributes: what came back --------------------------------------------------------------------------
+
+RESPONSE_ID = "gen_ai.response.id"
+RESPONSE_MODEL = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+RESPONSE_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+EMBEDDINGS_DIMENSION_COUNT = "gen_ai.embeddings.dimension.count"
+
+USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE_INPUT_TOKENS = "gen_ai.usage.cache_write.input_tokens"
+USAGE_REASONING_OUTPUT_TOKENS = "gen_ai.usage.reasoning.output_tokens"
+USAGE_TEXT_INPUT_TOKENS = "gen_ai.usage.text.input_tokens"
+USAGE_IMAGE_INPUT_TOKENS = "gen_ai.usage.image.input_tokens"
+USAGE_AUDIO_INPUT_TOKENS = "gen_ai.usage.audio.input_tokens"
+USAGE_TEXT_OUTPUT_TOKENS = "gen_ai.usage.text.output_tokens"
+USAGE_IMAGE_OUTPUT_TOKENS = "gen_ai.usage.image.output_tokens"
+USAGE_AUDIO_OUTPUT_TOKENS = "gen_ai.usage.audio.output_tokens"
+
+USAGE = frozenset(
+    {
+        USAGE_INPUT_TOKENS,
+        USAGE_OUTPUT_TOKENS,
+        USAGE_CACHE_READ_INPUT_TOKENS,
+        USAGE_CACHE_WRITE_INPUT_TOKENS,
+        USAGE_REASONING_OUTPUT_TOKENS,
+        USAGE_TEXT_INPUT_TOKENS,
+        USAGE_IMAGE_INPUT_TOKENS,
+        USAGE_AUDIO_INPUT_TOKENS,
+        USAGE_TEXT_OUTPUT_TOKENS,
+        USAGE_IMAGE_OUTPUT_TOKENS,
+        USAGE_AUDIO_OUTPUT_TOKENS,
+    }
+)
+"""Token counts: the only attributes that add up when several calls are one inference."""
+
+# --- Attributes: agents, workflows, tools, retrieval -----------------------------------------------------
+
+AGENT_ID = "gen_ai.agent.id"
+AGENT_NAME = "gen_ai.agent.name"
+AGENT_DESCRIPTION = "gen_ai.agent.description"
+AGENT_VERSION = "gen_ai.agent.version"
+WORKFLOW_NAME = "gen_ai.workflow.name"
+TOOL_NAME = "gen_ai.tool.name"
+TOOL_TYPE = "gen_ai.tool.type"
+TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_DESCRIPTION = "gen_ai.tool.description"
+DATA_SOURCE_ID = "gen_ai.data_source.id"
+RETRIEVAL_TOP_K = "gen_ai.retrieval.top_k"
+
+# --- Attributes: content, recorded only when capture is on -----------------------------------------------
+
+SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
+INPUT_MESSAGES = "gen_ai.input.messages"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
+TOOL_DEFINITIONS = "gen_ai.tool.definitions"
+TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_CALL_RESULT = "gen_ai.tool.call.result"
+RETRIEVAL_QUERY_TEXT = "gen_ai.retrieval.query.text"
+RETRIEVAL_DOCUMENTS = "gen_ai.retrieval.documents"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"
+
+# --- Attributes: one provider's, and our own -------------------------------------------------------------
+
+OPENAI_API_TYPE = "openai.api.type"
+OPENAI_REQUEST_SERVICE_TIER = "openai.request.service_tier"
+OPENAI_RESPONSE_SERVICE_TIER = "openai.response.service_tier"
+OPENAI_RESPONSE_SYSTEM_FINGERPRINT = "openai.response.system_fingerprint"
+LONGEST_GAP = "otel_genai.longest_gap"
+"""Seconds: the longest wait between two output chunks of a stream."""
+
+# --- Enum values -----------------------------------------------------------------------------------------
+
+CHAT = "chat"
+GENERATE_CONTENT = "generate_content"
+TEXT_COMPLETION = "text_completion"
+EMBEDDINGS = "embeddings"
+RETRIEVAL = "retrieval"
+INVOKE_AGENT = "invoke_agent"
+EXECUTE_TOOL = "execute_tool"
+INVOKE_WORKFLOW = "invoke_workflow"
+INFERENCE = frozenset({CHAT, GENERATE_CONTENT, TEXT_COMPLETION})
+
+OPENAI = "openai"
+AZURE_OPENAI = "azure.ai.openai"
+AZURE_INFERENCE = "azure.ai.inference"
+AWS_BEDROCK = "aws.bedrock"
+ANTHROPIC = "anthropic"
+COHERE = "cohere"
+DEEPSEEK = "deepseek"
+GCP_GEMINI = "gcp.gemini"
+GCP_VERTEX_AI = "gcp.vertex_ai"
+GROQ = "groq"
+MISTRAL_AI = "mistral_ai"
+MOONSHOT_AI = "moonshot_ai"
+PERPLEXITY = "perplexity"
+X_AI = "x_ai"
+
+OUTPUT_JSON = "json"
+OUTPUT_TEXT = "text"
+FINISH_ERROR = "error"
+ERROR_OTHER = "_OTHER"
+
+# --- Events ----------------------------------------------------------------------------------------------
+
+EVENT_INFERENCE_DETAILS = "gen_ai.client.inference.operation.details"
+EVENT_EXCEPTION = "exception"
+
+# --- Metrics ---------------------------------------------------------------------------------------------
+
+TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 (a name, not a password)
+TOKEN_MODALITY = "gen_ai.token.modality"  # noqa: S105 (a name, not a password)
+_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_LONG_SECONDS = (*_SECONDS, 163.84, 327.68)  # reasoning models think for minutes
+_TOKENS = tuple(4**n for n in range(14))
+_AGENT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
+_WORKFLOW_SECONDS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An instrument as the conventions define it; without buckets it is a counter."""
+
+    name: str
+    unit: str
+    description: str
+    buckets: tuple[float, ...] | None = None
+
+
+OPERATION_DURATION = Metric(
+    "gen_ai.client.operation.duration", "s", "Duration of a GenAI client operation.", _LONG_SECONDS
+)
+TIME_TO_FIRST_CHUNK = Metric(
+    "gen_ai.client.operation.time_to_first_chunk",
+    "s",
+    "Time from issuing the request to the first chunk of output.",
+    _SECONDS,
+)
+TIME_PER_OUTPUT_CHUNK = Metric(
+    "gen_ai.client.operation.time_per_output_chunk",
+    "s",
+    "Time from one chunk of output to the next.",
+    _SECONDS,
+)
+TOKEN_USAGE = Metric("gen_ai.client.token.usage", "{token}", "Tokens per operation, by type.", _TOKENS)
+
+INFERENCE_DURATION = Metric(
+    "gen_ai.client.inference.duration", "s", "Duration of a GenAI inference.", _LONG_SECONDS
+)
+INFERENCE_TIME_TO_FIRST_CHUNK = Metric(
+    "gen_ai.client.inference.time_to_first_chunk", "s", TIME_TO_FIRST_CHUNK.description, _SECONDS
+)
+INFERENCE_TIME_PER_OUTPUT_CHUNK = Metric(
+    "gen_ai.client.inference.time_per_output_chunk", "s", TIME_PER_OUTPUT_CHUNK.description, _SECONDS
+)
+INFERENCE_INPUT_TOKENS = Metric(
+    "gen_ai.client.inference.operation.input_tokens", "{token}", "Input tokens per inference.", _TOKENS
+)
+INFERENCE_OUTPUT_TOKENS = Metric(
+    "gen_ai.client.inference.operation.output_tokens", "{token}", "Output tokens per inference.", _TOKENS
+)
+USAGE_COUNTERS = {
+    attribute: Metric(f"gen_ai.client.inference.usage.{kind}", "{token}", f"Tokens used: {kind}.")
+    for attribute, kind in {
+        USAGE_INPUT_TOKENS: "input_tokens",
+        USAGE_OUTPUT_TOKENS: "output_tokens",
+        USAGE_CACHE_READ_INPUT_TOKENS: "cache_read.input_tokens",
+        USAGE_CACHE_WRITE_INPUT_TOKENS: "cache_write.input_tokens",
+        USAGE_REASONING_OUTPUT_TOKENS: "reasoning.output_tokens",
+    }.items()
+}
+MODALITIES = {
+    USAGE_INPUT_TOKENS: {
+        "text": USAGE_TEXT_INPUT_TOKENS,
+        "image": USAGE_IMAGE_INPUT_TOKENS,
+        "audio": USAGE_AUDIO_INPUT_TOKENS,
+    },
+    USAGE_OUTPUT_TOKENS: {
+        "text": USAGE_TEXT_OUTPUT_TOKENS,
+        "image": USAGE_IMAGE_OUTPUT_TOKENS,
+        "audio": USAGE_AUDIO_OUTPUT_TOKENS,
+    },
+}
+MODALITY_UNKNOWN = "unknown"
+
+AGENT_DURATION = Metric(
+    "gen_ai.invoke_agent.duration", "s", "Duration of an agent's run in this process.", _AGENT_SECONDS
+)
+TOOL_DURATION = Metric("gen_ai.execute_tool.duration", "s", "Duration of a tool's execution.", _SECONDS)
+WORKFLOW_DURATION = Metric(
+    "gen_ai.invoke_workflow.duration", "s", "Duration of a workflow's run.", _WORKFLOW_SECONDS
+)
+
+INTERNAL_ERRORS = Metric(
+    "otel_genai.instrumentation.errors",
+    "{error}",
+    "Failures of the instrumentation itself, kept from callers.",
+)
+
+_CLIENT = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What an operation is called after and measured by."""
+
+    target: str
+    """The attribute that follows the operation in the span's name."""
+    durations: tuple[Metric, ...]
+    metric_attributes: tuple[str, ...] = _CLIENT
+
+
+_LOCAL = {
+    EXECUTE_TOOL: Signals(TOOL_NAME, (TOOL_DURATION,), (TOOL_NAME, TOOL_TYPE, AGENT_NAME)),
+    INVOKE_AGENT: Signals(AGENT_NAME, (AGENT_DURATION,), (AGENT_NAME, REQUEST_MODEL)),
+    INVOKE_WORKFLOW: Signals(WORKFLOW_NAME, (WORKFLOW_DURATION,), (WORKFLOW_NAME,)),
+    RETRIEVAL: Signals(DATA_SOURCE_ID, (OPERATION_DURATION,)),
+}
+
+
+def signals(operation: str, generation: Generation) -> Signals:
+    """How `operation` is named and measured in a generation of the conventions."""
+    if operation in _LOCAL:
+        return _LOCAL[operation]
+    durations = {
+        "published": (OPERATION_DURATION,),
+        "latest": (INFERENCE_DURATION,),
+        "both": (OPERATION_DURATION, INFERENCE_DURATION),
+    }
+    return Signals(REQUEST_MODEL, durations[generation] if operation in INFERENCE else (OPERATION_DURATION,))

@@ -1,0 +1,160 @@
+"""The vocabulary a provider is written in: what its calls are, where they pass, how to read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from otel_genai.content import Message, Part
+
+Attributes = dict[str, Any]
+"""Attribute -> value; a None is dropped by the engine: unknown stays unknown."""
+Body = Mapping[str, Any]
+Row = str | tuple[str, Callable[[Any], Any]]
+
+
+class Fold(Protocol):
+    """Adds a stream's events up to something that the operation's readers can read."""
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty; `content` says whether the text itself will be wanted."""
+
+    def add(self, event: Any) -> bool:
+        """Take one event in; True if it carried output."""
+
+    @property
+    def answer(self) -> Any:
+        """What has been received so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One kind of call: its name, its request as a table, and pure functions that read the rest.
+
+    Each function is a group of its own: what a body does not give is absent, the other groups stay.
+
+    Args:
+        name: value of `gen_ai.operation.name`.
+        request: key of the request's body -> attribute, or (attribute, conversion).
+        constants: attributes that every call of this kind has.
+        derived: request attributes that a table cannot say, from the body.
+        response: readers of the answer, one per group of attributes.
+        instructions, inputs, tools: content of the request, from the body.
+        outputs: content of the answer.
+        fold: adds a stream's events up to an answer.
+    """
+
+    name: str
+    request: Mapping[str, Row] = field(default_factory=dict)
+    constants: Attributes = field(default_factory=dict)
+    derived: Callable[[Body], Attributes] | None = None
+    response: tuple[Callable[[Any], Attributes], ...] = ()
+    instructions: Callable[[Body], list[Part]] | None = None
+    inputs: Callable[[Body], list[Message]] | None = None
+    tools: Callable[[Body], list[dict[str, Any]]] | None = None
+    outputs: Callable[[Any], list[Message]] | None = None
+    fold: type[Fold] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who answers: the conventions' provider name, host and port."""
+
+    provider: str
+    address: str | None = None
+    port: int | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """One call as its hook understood it, and the arguments to go on with."""
+
+    operation: Operation
+    body: Body
+    server: Server
+    stream: bool
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    parsed: Any = None
+    """The answer, where the SDK can raise after it has read it."""
+
+
+class Hook(Protocol):
+    """Knows one seam of an SDK: which call passes, and what in its result is the answer."""
+
+    def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        """Say which operation this call is; None for calls that are not ours."""
+
+    def stream_class(self, request: Request) -> type[Any] | None:
+        """Say which class the SDK would make the stream of, where the caller may choose it."""
+
+    def with_stream_class(self, request: Request, cls: type[Any]) -> None:
+        """Have the SDK make the stream of `cls`."""
+
+    def unread(self, result: Any) -> Any:
+        """Give the HTTP response whose body the caller reads on their own, if that is the result."""
+
+    def answer(self, request: Request, result: Any) -> Any:
+        """Give what in the result is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An SDK: its name, the versions it is tested with, and where its calls pass.
+
+    Args:
+        name: the name users write in settings.
+        requires: the SDK's distribution and versions, as in a dependency list.
+        hooks: `module:Class.method` -> what is known about that seam.
+    """
+
+    name: str
+    requires: str
+    hooks: Mapping[str, Hook]
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The modules whose import brings the hooks."""
+        return frozenset(target.partition(":")[0] for target in self.hooks)
+
+
+class Json:
+    """A decoded JSON object whose keys read as attributes; what is missing reads as None.
+
+    Stands in for the SDK's own types where a caller asked for raw bodies, so that the readers need no
+    second way of reading.
+    """
+
+    __slots__ = ("_json",)
+
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        """Wrap one JSON object."""
+        self._json = value
+
+    def __getattr__(self, name: str) -> Any:
+        """Read a key."""
+        return view(self._json.get(name))
+
+
+def view(value: Any) -> Any:
+    """Make decoded JSON readable by attribute."""
+    if isinstance(value, dict):
+        return Json(value)
+    return [view(item) for item in value] if isinstance(value, list) else value
+
+
+def plain(value: Any) -> Any:
+    """Undo `view`, and bring an SDK's model into plain data."""
+    if isinstance(value, Json):
+        return value._json
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def from_text(body: str | bytes) -> Any:
+    """Read a body of JSON text; what is not JSON is no answer."""
+    try:
+        return view(json.loads(body))
+    except ValueError:
+        return None
