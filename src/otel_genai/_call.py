@@ -192,8 +192,7 @@ class Call:
 
     def expect(self) -> None:
         """Prepare for an answer that comes in pieces."""
-        fold = self.bound.operation.fold
-        self.fold = fold(content=self.bound.captures) if fold else None
+        self.fold = (self.bound.operation.fold or _Unread)(content=self.bound.captures)
 
     def misread(self, error: Exception) -> None:
         """Take note of a piece of an answer that could not be read."""
@@ -312,6 +311,19 @@ class Call:
             details[s.EXCEPTION_STACKTRACE] = "".join(traceback.format_exception(error))
         self.span.set_status(Status(StatusCode.ERROR, description))
         self.span.add_event(s.EVENT_EXCEPTION, details)
+
+
+class _Unread:
+    """Stands in for the fold of an operation that has none: the stream's end is all that is known."""
+
+    answer = None
+
+    def __init__(self, *, content: bool) -> None:
+        """Read nothing, whatever is wanted."""
+
+    def add(self, event: Any) -> bool:  # noqa: ARG002 (it is not read)
+        """Let one event pass."""
+        return False
 
 
 def _outer(around: _context.Scope | None, operation: str) -> Call | None:

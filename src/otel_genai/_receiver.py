@@ -162,7 +162,7 @@ class Receiver:
                 answer = self.accept(signal, signal.request.FromString(body))
             except MALFORMED as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-                raise
+                raise  # for those who read this: abort has raised
             serialized: bytes = answer.SerializeToString()
             return serialized
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otel_genai._call import Call
 
 _READING = "_otel_genai"
+_LAST_EVENT = b"data: [DONE]"
 _WATCHED = ("close", "aclose", "iter_raw", "aiter_raw")
 
 
@@ -40,7 +41,7 @@ class Reading:
     def read(self, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Pass the events on, taking note of each."""
         call = self.call
-        if call is None or call.fold is None:
+        if call is None:
             yield from events
             return
         add, stamp = call.fold.add, call.times.append
@@ -61,7 +62,7 @@ class Reading:
     async def aread(self, events: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
         """Pass the events on, taking note of each."""
         call = self.call
-        if call is None or call.fold is None:
+        if call is None:
             async for event in events:
                 yield event
             return
@@ -200,8 +201,9 @@ class Tee:
         self._end(self.call.done)
 
     def stop(self) -> None:
-        """End the call: the caller closed the response early."""
-        self._end(self.call.abandoned)
+        """End the call: the response was closed, early unless the last event had come."""
+        tail = b"".join(chunk for _, chunk in self._chunks[-2:])
+        self._end(self.call.done if _LAST_EVENT in tail else self.call.abandoned)
 
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
         _unwatch(self.response)

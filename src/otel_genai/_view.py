@@ -83,7 +83,7 @@ class _Arrived:
         for point in received.points:
             delta = point.temporality == "DELTA"
             # A cumulative series that starts anew is another run of the program: both count.
-            key = (point.metric, repr(point.attributes), repr(point.resource), None if delta else point.start)
+            key = (*_identity(point), repr(point.resource), None if delta else point.start)
             self.series[key] = _sum(self.series[key], point) if delta and key in self.series else point
 
     def complete(self, now: float) -> Iterator[list[Span]]:
@@ -111,7 +111,7 @@ class _Fact:
 
 def _tokens(total: str, part: str) -> Callable[[Span], str]:
     def cell(span: Span) -> str:
-        count, inside = span.attributes.get(total), span.attributes.get(part)
+        count, inside = _number(span, total), _number(span, part)
         return "" if count is None else f"{count:,} ({inside:,})" if inside else f"{count:,}"
 
     return cell
@@ -121,14 +121,21 @@ def _model(span: Span) -> str:
     return str(span.attributes.get(s.RESPONSE_MODEL) or span.attributes.get(s.REQUEST_MODEL, ""))
 
 
+def _number(span: Span, attribute: str) -> float | None:
+    value = span.attributes.get(attribute)  # of any program, so of any type
+    return value if isinstance(value, int | float) else None
+
+
 def _first_chunk(span: Span) -> str:
-    waited = span.attributes.get(s.RESPONSE_TIME_TO_FIRST_CHUNK)
+    waited = _number(span, s.RESPONSE_TIME_TO_FIRST_CHUNK)
     return "" if waited is None else _seconds(waited)
 
 
 def _outcome(span: Span) -> str:
-    error = span.attributes.get(s.ERROR_TYPE, "error" if span.status == "ERROR" else "")
-    return str(error) or ", ".join(span.attributes.get(s.RESPONSE_FINISH_REASONS, [OK]))
+    if _failed(span):
+        return str(span.attributes.get(s.ERROR_TYPE, "error"))
+    reasons = span.attributes.get(s.RESPONSE_FINISH_REASONS, OK)
+    return ", ".join(map(str, reasons)) if isinstance(reasons, list) else str(reasons)
 
 
 FACTS = (
@@ -153,8 +160,11 @@ FACTS = (
 
 
 def _style(fact: _Fact, span: Span) -> str:
-    failed = span.status == "ERROR" or s.ERROR_TYPE in span.attributes
-    return "bold red" if failed and fact.cell is _outcome else ""
+    return "bold red" if fact.cell is _outcome and _failed(span) else ""
+
+
+def _failed(span: Span) -> bool:
+    return span.status == "ERROR" or s.ERROR_TYPE in span.attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +291,10 @@ def _metric(points: Sequence[Point], shared: dict[str, str], width: int) -> list
     table = _numbers(width)
     for point in points:
         pairs = _pairs(point)
-        label = SEPARATOR.join(pairs.get(key, NONE) for key in keys).removesuffix(SEPARATOR + NONE)
-        table.add_row(
-            Padding(Text(label or "all"), (0, 0, 0, GAP)), *(cell(point) for _, cell in NUMBERS.values())
-        )
+        given_last = max((i for i, key in enumerate(keys, 1) if key in pairs), default=0)
+        label = SEPARATOR.join(pairs.get(key, NONE) for key in keys[:given_last]) or "all"
+        numbers = (cell(point) for _, cell in NUMBERS.values())
+        table.add_row(Padding(Text(label), (0, 0, 0, GAP)), *numbers)
     title = Text.assemble((points[0].metric, "bold"), *((f"  {word}", "dim") for word in about if word))
     return [title, table]
 
@@ -312,9 +322,13 @@ def _shared(groups: Sequence[Sequence[Point]]) -> dict[str, str]:
 def _merged(series: Iterable[Point]) -> Iterable[Point]:
     merged: dict[object, Point] = {}
     for point in series:
-        key = (point.metric, repr(point.attributes))
+        key = _identity(point)
         merged[key] = _sum(merged[key], point) if key in merged else point
     return merged.values()
+
+
+def _identity(point: Point) -> tuple[str, str]:
+    return point.metric, repr(sorted(point.attributes.items()))
 
 
 def _sum(a: Point, b: Point) -> Point:
@@ -361,12 +375,12 @@ def _amount(value: float | None, unit: str) -> str:
         return ""
     if unit in SECONDS:
         return _seconds(value * SECONDS[unit])
-    whole = value == int(value) or abs(value) >= THREE_DIGITS
+    whole = value % 1 == 0 or abs(value) >= THREE_DIGITS
     return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:
     for least, unit, factor, decimals in DURATIONS:
-        if value >= least:
+        if abs(value) >= least:
             return f"{value * factor:.{decimals}f} {unit}"
     return f"{value * 1e6:.0f} µs"

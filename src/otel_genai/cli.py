@@ -61,7 +61,7 @@ def _view(arguments: argparse.Namespace) -> int:
 
         from otel_genai._view import view
     except ModuleNotFoundError as error:
-        if error.name != "rich":
+        if not str(error.name).startswith("rich"):
             raise
         return _failed('otel-genai view needs rich: pip install "otel-genai[view]"')
     from otel_genai._receiver import Receiver

@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from otel_genai import _patching, _telemetry
 from otel_genai.providers import REGISTRY
-from otel_genai.settings import Settings, from_env
+from otel_genai.settings import VARIABLES, Settings, from_env
 from otel_genai.spec import Provider
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def instrument(
         msg = f"instrument() takes settings or single ones, not both: leave out {', '.join(overrides)}"
         raise TypeError(msg)
     chosen = settings if settings is not None else from_env(**overrides)
+    _check_disabled(chosen, strict=settings is not None or "disabled" in overrides)
     wanted = {_name(provider): provider for provider in providers or REGISTRY}
     telemetry = _telemetry.Telemetry(chosen, tracer_provider, meter_provider, logger_provider)
     _telemetry.use(telemetry)
@@ -70,6 +71,17 @@ def _name(provider: str | Provider) -> str:
         msg = f"no provider {provider!r}; known are {', '.join(REGISTRY)}"
         raise ValueError(msg)
     return provider
+
+
+def _check_disabled(settings: Settings, *, strict: bool) -> None:
+    """Say that a provider to be left alone is none that we know."""
+    unknown = settings.disabled - set(REGISTRY)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        msg = f"{VARIABLES['disabled']}: no provider {names}; known are {', '.join(REGISTRY)}"
+        if strict:
+            raise ValueError(msg)
+        logger.warning("%s", msg)
 
 
 def _say_if_nothing_is_set_up() -> None:

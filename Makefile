@@ -1,0 +1,80 @@
+# One verb per chore. `make test` and `make demo` need nothing but Python.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OLDEST := openai==1.66.0
+PYTHONS := 3.10 3.11 3.12 3.13
+
+.PHONY: help demo test lint types format soak pythons stack stack-down clean
+
+help:
+	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
+	@echo "make test            set up, then lint, types and tests"
+	@echo "make lint types      each alone; make format mends what can be mended"
+	@echo "make soak            what takes longer, and every Python that is supported"
+	@echo "make stack           Collector, Jaeger and Prometheus without Docker (needs Go); make stack-down"
+	@echo "make clean           remove environments and what was built"
+
+# An environment is made anew when the dependencies change.
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+
+.venv-oldest/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/pip install --quiet --upgrade pip
+	.venv-oldest/bin/pip install --quiet --editable '.[test]' '$(OLDEST)'
+	@touch $@
+
+.venv-demo/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-demo
+	.venv-demo/bin/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+demo: .venv-demo/ready
+	@.venv-demo/bin/otel-genai demo --compose docker-compose.yml $(if $(LIVE),--live)
+
+test: lint types .venv/ready .venv-oldest/ready
+	$(BIN)/pytest -m "not soak"
+	.venv-oldest/bin/pytest -m "not soak" tests/providers
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+soak: .venv/ready pythons
+	$(BIN)/pytest -m soak
+
+# Every supported Python that is here; with CI=true one that is missing is a failure.
+pythons:
+	@for version in $(PYTHONS); do \
+		python=$$(ls -d "$$(command -v python$$version)" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null \
+			| while read -r p; do "$$p" -c 'import sys' 2>/dev/null && echo "$$p" && break; done); \
+		if [ -z "$$python" ]; then \
+			echo "python$$version is not here: not tested"; \
+			if [ "$$CI" = true ]; then exit 1; else continue; fi; \
+		fi; \
+		echo "python$$version: $$python"; \
+		$$python -m venv --clear .venv-$$version && \
+		.venv-$$version/bin/pip install --quiet --upgrade pip && \
+		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
+		.venv-$$version/bin/pytest -m "not soak and not e2e" --quiet || exit 1; \
+	done
+
+stack:
+	$(PYTHON) collector/stack.py up
+
+stack-down:
+	$(PYTHON) collector/stack.py down
+
+clean:
+	rm -rf .venv .venv-* .stack dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
