@@ -110,11 +110,11 @@ def _set_up() -> Iterator[Finding]:
 
 def _providers() -> Iterator[Finding]:
     """Import the SDKs that are installed, and see which hooks fit."""
-    logging.getLogger("otel_genai").setLevel(logging.ERROR)
-    instrumentor.instrument(settings=from_env({}))
-    disabled = from_env().disabled
-    for name, modules in SDK_MODULES.items():
-        problem = _import(modules)
+    with _listening("otel_genai", lambda _: None):  # what it warns of is found out below
+        instrumentor.instrument(settings=from_env({}))
+        disabled = from_env().disabled
+        problems = {name: _import(modules) for name, modules in SDK_MODULES.items()}
+    for name, problem in problems.items():
         if problem:
             yield Finding(name, f"cannot be imported: {problem}", f"repair the installation of {name}")
     for status in instrumentor.providers():
