@@ -239,6 +239,17 @@ def test_json_is_read_as_otlp_writes_it(receiver: Receiver) -> None:
     assert (received.start, received.attributes) == (1544712660000000000, {"traceId": "not an id"})
 
 
+def test_metrics_that_the_sdk_never_sends_are_read(receiver: Receiver) -> None:
+    """Summaries keep count and sum, points without a value have none, and metrics without data no points."""
+    summary = {"name": "old", "summary": {"dataPoints": [{"count": "2", "sum": 3}]}}
+    unknown = {"name": "unknown", "gauge": {"dataPoints": [{"flags": 1}]}}
+    scope = {"metrics": [summary, unknown, {"name": "empty"}]}
+    body = json.dumps({"resourceMetrics": [{"scopeMetrics": [scope]}]}).encode()
+    assert post(receiver, "/v1/metrics", body, Content_Type="application/json")[0] == 200
+    points = [(point.metric, point.kind, point.count, point.sum, point.value) for point in receiver.points]
+    assert points == [("old", "summary", 2, 3, None), ("unknown", "gauge", 0, None, None)]
+
+
 @pytest.mark.parametrize("transport", ["grpc", "http"])
 def test_messages_of_16_mib_are_accepted(receiver: Receiver, transport: str) -> None:
     """A request as large as the limit arrives; the usual limit of gRPC is a quarter of it."""

@@ -1,14 +1,20 @@
 """What the viewer prints, asserted as a whole."""
 
+# ruff: noqa: E501 (what is printed is as wide as a terminal)
+
 from __future__ import annotations
 
 import io
+import math
 import re
+from itertools import islice
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
@@ -21,7 +27,7 @@ from rich.console import Console
 
 from otel_genai import _view
 from otel_genai import semconv as s
-from otel_genai._otlp import TRACES
+from otel_genai._otlp import METRICS, TRACES
 from otel_genai._receiver import Receiver
 
 if TYPE_CHECKING:
@@ -44,6 +50,7 @@ class Counting(IdGenerator):
         self.last = 0
 
     def generate_span_id(self) -> int:
+        """Count on."""
         self.last += 1
         return self.last
 
@@ -77,11 +84,11 @@ def span(receiver: Receiver) -> Iterator[Callable[..., Span]]:
     provider.shutdown()
 
 
-def shown(receiver: Receiver, width: int, *, follow: bool = False) -> str:
+def shown(receiver: Receiver, width: int) -> str:
     """Return what the viewer prints, without the blanks that fill up lines."""
     console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as capture:
-        _view.view(receiver, console, follow=follow)
+        _view.view(receiver, console)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -157,6 +164,34 @@ Span   Time  Outcome
 job   20 µs  error
 
 No metrics arrived."""
+    )
+
+
+def test_odd_values_are_shown_as_they_are(receiver: Receiver, span: Callable[..., Span]) -> None:
+    """What other programs send need not follow the conventions, or be possible at all."""
+    odd = {s.USAGE_INPUT_TOKENS: "many", s.RESPONSE_FINISH_REASONS: "stop", s.RESPONSE_MODEL: 5}
+    span("odd", None, 1, 0, odd).end(0)
+    request = ExportMetricsServiceRequest()
+    scope = request.resource_metrics.add().scope_metrics.add()
+    for unit, value in (("", math.nan), ("By", math.inf), ("s", -90.0)):
+        metric = scope.metrics.add(name=f"level in {unit}", unit=unit)
+        metric.gauge.data_points.add(as_double=value)
+    receiver.accept(METRICS, request)
+    assert (
+        shown(receiver, 80)
+        == """\
+Trace 00000000000000000000000000000001 · trip-planner · 1 span
+Span     Time  Model  Outcome
+odd   -1.0 ms  5      stop
+
+Metrics                           count        sum       avg       p50       p95
+level in
+  all                                          nan
+level in By  By
+  all                                          inf
+level in s  s
+  all                                     -1.5 min
+p50 and p95 are estimates from the buckets."""
     )
 
 
@@ -266,27 +301,10 @@ Not shown, being the same everywhere: provider.name=openai, server.address=127.0
     )
 
 
-class Script(Receiver):
-    """A receiver in which something happens whenever the viewer waits; after the last step comes Ctrl-C."""
-
-    def __init__(self, *steps: Callable[[], object]) -> None:
-        super().__init__()
-        self.steps = iter(steps)
-
-    def wait_for(self, predicate: Callable[[], object], timeout: float) -> bool:
-        """Take the next step."""
-        assert timeout == _view.QUIET
-        step = next(self.steps, None)
-        if step is None:
-            raise KeyboardInterrupt
-        step()
-        return bool(predicate())
-
-
 def test_following_prints_what_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace is printed when it is quiet, one without a root after more patience, and the rest at the end."""
     now = [0.0]
-    monkeypatch.setattr(_view.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(_view, "time", SimpleNamespace(monotonic=lambda: now[0]))
     printed: list[str] = []
 
     def arrive(*names: str, parent: str = "") -> None:
@@ -300,18 +318,22 @@ def test_following_prints_what_is_complete(monkeypatch: pytest.MonkeyPatch) -> N
         printed.append(console.file.getvalue())
         now[0] += seconds
 
-    receiver = Script(
-        lambda: arrive("child", parent="elsewhere"),
-        lambda: (later(0), arrive("root")),
-        lambda: later(_view.QUIET / 2),
-        lambda: later(_view.QUIET / 2),
-        lambda: later(_view.PATIENCE),
-        lambda: (later(0), arrive("last")),
-    )
+    receiver = Receiver()
     console = Console(width=80, file=io.StringIO(), color_system=None)
-    _view.view(receiver, console)
+    script = iter(
+        (
+            lambda: arrive("child", parent="elsewhere"),
+            lambda: (later(0), arrive("root")),
+            lambda: later(_view.QUIET / 2),
+            lambda: later(_view.QUIET / 2),
+            lambda: later(_view.PATIENCE),
+            lambda: (later(0), arrive("last")),
+        )
+    )
+    monkeypatch.setattr(_view, "STEP", 0)
+    _view.view(receiver, console, follow=lambda: any(step() or True for step in islice(script, 1)))
     printed.append(console.file.getvalue())
-    steps = [text.removeprefix(before) for before, text in zip(["", *printed], printed)]
+    steps = [text.removeprefix(before) for before, text in zip(["", *printed], printed, strict=False)]
     assert [re.findall("^(?:child|root|last)", text, re.MULTILINE) for text in steps] == [
         [],
         [],

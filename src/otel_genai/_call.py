@@ -6,7 +6,7 @@ import logging
 import random
 import traceback
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time_ns
 from types import FrameType
 from typing import Any
 
@@ -136,6 +136,7 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_absorbed",
+        "_began",
         "_once",
         "attributes",
         "bound",
@@ -167,12 +168,15 @@ class Call:
         self.outer = _outer(around, bound.operation.name)
         self.span: Span = INVALID_SPAN
         self.context = here
+        self.started = perf_counter()
+        self._began = time_ns()
         if self.outer is None:
             target = self.attributes.get(bound.target)
             name = f"{bound.operation.name} {target}" if target else bound.operation.name
-            self.span = bound.telemetry.tracer.start_span(name, here, bound.kind, self.attributes)
+            self.span = bound.telemetry.tracer.start_span(
+                name, here, bound.kind, self.attributes, start_time=self._began
+            )
             self.context = set_span_in_context(self.span, otel.set_value(_context.KEY, self.scope, here))
-        self.started = perf_counter()
 
     @property
     def open(self) -> bool:
@@ -240,7 +244,7 @@ class Call:
                 else:
                     self._emit(found, error, seconds)
             finally:
-                self.span.end()
+                self.span.end(self._began + int(seconds * 1e9))  # the metric's duration, to the nanosecond
         except Exception as failure:  # noqa: BLE001 (the guard)
             bound.telemetry.failed(bound.provider, bound.operation.name, failure)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otel_genai._otlp import Point, Span
     from otel_genai._receiver import Received, Receiver
 
+STEP = 0.2
 QUIET = 1.0
 """Seconds without a new span after which a trace whose root has arrived is taken as complete."""
 
@@ -44,23 +45,20 @@ NANOSECONDS = 1e9
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
-def view(receiver: Receiver, console: Console, *, follow: bool = True) -> None:
+def view(receiver: Receiver, console: Console, follow: Callable[[], bool] = lambda: False) -> None:
     """Print each trace when it is complete, and at the end what is left and the metrics.
 
     Args:
         receiver: where the telemetry arrives; everything is taken out of it.
         console: where to print.
-        follow: go on until Ctrl-C; else print what is there and return.
+        follow: whether to go on waiting for more; asked several times a second.
     """
     arrived = _Arrived()
-    try:
-        while follow:
-            receiver.wait_for(lambda: receiver.spans, QUIET)
-            arrived.add(receiver.take())
-            for spans in arrived.complete(time.monotonic()):
-                console.print(trace(spans, console), "")
-    except KeyboardInterrupt:
-        console.print()
+    while follow():
+        receiver.wait_for(lambda: receiver.spans, STEP)
+        arrived.add(receiver.take())
+        for spans in arrived.complete(time.monotonic()):
+            console.print(trace(spans, console), "")
     arrived.add(receiver.take())
     for spans in arrived.complete(float("inf")):
         console.print(trace(spans, console), "")

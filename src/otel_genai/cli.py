@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -72,12 +73,13 @@ def _view(arguments: argparse.Namespace) -> int:
     except OSError as error:
         reason = f"otel-genai view: {error.strerror}"
         return _failed(f"{reason}; stop what listens there, or choose --grpc-port and --http-port")
+    ended: list[int] = []
+    for end in (signal.SIGINT, signal.SIGTERM):  # an exception could break off a line that is being printed
+        signal.signal(end, lambda number, _: ended.append(number))
     console = Console()
-    console.print(
-        f"Listening: gRPC on {receiver.grpc_endpoint}, HTTP on {receiver.http_endpoint}. Ctrl-C ends."
-    )
+    console.print(f"gRPC on {receiver.grpc_endpoint}, HTTP on {receiver.http_endpoint}; Ctrl-C ends.")
     try:
-        view(receiver, console)
+        view(receiver, console, follow=lambda: not ended)
     finally:
         receiver.stop()
     return 0

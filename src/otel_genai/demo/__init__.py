@@ -69,6 +69,9 @@ def _environment(api: str | None) -> dict[str, str]:
     direct = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), LOCAL)))
     ours = {f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("TRACES", "METRICS", "LOGS")}
     ours |= {"OTEL_SERVICE_NAME": SERVICE, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    # Other instrumentations that are installed would tell of the same calls again.
+    others = {found.name for found in entry_points(group="opentelemetry_instrumentor")} - {"otel_genai"}
+    ours |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others))}
     ours |= {"OPENAI_BASE_URL": api, "OPENAI_API_KEY": "none"} if api else {}
     return kept | ours | {"NO_PROXY": direct, "no_proxy": direct}
 
@@ -89,7 +92,7 @@ def _here(environment: dict[str, str]) -> int:
     with Receiver() as receiver:
         status = _program(environment, receiver.grpc_endpoint)
         _say("")
-        view(receiver, Console(), follow=False)
+        view(receiver, Console())
     return status
 
 
