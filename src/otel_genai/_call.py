@@ -6,6 +6,7 @@ import logging
 import random
 import traceback
 from collections.abc import Callable
+from operator import attrgetter
 from time import perf_counter, time_ns
 from types import FrameType
 from typing import Any
@@ -25,6 +26,8 @@ BAD_DATA = (AttributeError, LookupError, TypeError, ValueError)
 """What a pure reader raises on a body that is not what the SDK's types say: absent, not a failure."""
 
 _PLAIN = frozenset({str, int, float, bool})
+_ANSWER = attrgetter("answer")
+_MODEL_CALLS = {*s.INFERENCE, s.EMBEDDINGS}
 
 
 class Bound:
@@ -167,7 +170,7 @@ class Call:
         self.scope = _context.Scope(around, call=self, frame=frame)
         self.outer = _outer(around, bound.operation.name)
         self.span: Span = INVALID_SPAN
-        self.context = here
+        self.context = otel.set_value(_context.KEY, self.scope, here)
         self.started = perf_counter()
         self._began = time_ns()
         if self.outer is None:
@@ -176,7 +179,7 @@ class Call:
             self.span = bound.telemetry.tracer.start_span(
                 name, here, bound.kind, self.attributes, start_time=self._began
             )
-            self.context = set_span_in_context(self.span, otel.set_value(_context.KEY, self.scope, here))
+            self.context = set_span_in_context(self.span, self.context)
 
     @property
     def open(self) -> bool:
@@ -253,7 +256,7 @@ class Call:
         bound = self.bound
         found = {key: value for key, value in self._absorbed.items() if key not in self.attributes}
         if answer is None and self.fold is not None:
-            answer = self.fold.answer
+            answer = bound.read(_ANSWER, self.fold) or None
         if answer is not None:
             for reader in bound.operation.response:
                 found.update(bound.read(reader, answer))
@@ -271,40 +274,34 @@ class Call:
         return found
 
     def _emit(self, found: Attributes, error: Exception | None, seconds: float) -> None:
-        """Put everything on the span, the metrics and the event."""
+        """Put everything on the span, the event and the metrics."""
         bound = self.bound
-        everything = {**self.attributes, **found}
-        dimensions = {key: everything[key] for key in bound.meters.keys if key in everything}
-        self._measure(everything, dimensions, error, seconds)
+        gaps = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+        if gaps:
+            found[s.LONGEST_GAP] = max(gaps)
         if error is not None:
             found[s.ERROR_TYPE] = type(error).__qualname__
             self._describe(error)
+        if self.span.is_recording():
+            told = {key: content.to_json(value) for key, value in self.written.items() if bound.on_span}
+            self.span.set_attributes({**found, **told})
         if bound.emits:
             told = {key: content.to_plain(value) for key, value in self.written.items() if bound.on_event}
-            bound.telemetry.event(
-                s.EVENT_INFERENCE_DETAILS, {**self.attributes, **found, **told}, self.context
-            )
-        if self.span.is_recording():
-            if bound.on_span:
-                found.update({key: content.to_json(value) for key, value in self.written.items()})
-            self.span.set_attributes(found)
+            everything = {**self.attributes, **found, **told}
+            bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, everything, self.context)
+        self._measure({**self.attributes, **found}, gaps, seconds)
 
-    def _measure(
-        self, found: Attributes, dimensions: Attributes, error: Exception | None, seconds: float
-    ) -> None:
+    def _measure(self, found: Attributes, gaps: list[float], seconds: float) -> None:
         meters, context = self.bound.meters, self.context
+        dimensions = {key: found[key] for key in meters.keys if key in found}
+        failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else {}
+        meters.duration(seconds, {**dimensions, **failure}, context)
         meters.tokens(found, dimensions, context)
         if self.times:
             meters.first_chunk(found[s.RESPONSE_TIME_TO_FIRST_CHUNK], dimensions, context)
-        gaps = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
-        if gaps:
-            self.span.set_attribute(s.LONGEST_GAP, max(gaps))
-            wanted = self.bound.telemetry.settings.stream_gaps
-            for gap in gaps if wanted is None or wanted >= len(gaps) else random.sample(gaps, wanted):
-                meters.gap(gap, dimensions, context)
-        if error is not None:
-            dimensions = {**dimensions, s.ERROR_TYPE: type(error).__qualname__}
-        meters.duration(seconds, dimensions, context)
+        wanted = self.bound.telemetry.settings.stream_gaps
+        for gap in gaps if wanted is None or wanted >= len(gaps) else random.sample(gaps, wanted):
+            meters.gap(gap, dimensions, context)
 
     def _describe(self, error: Exception) -> None:
         """Mark the span as an error; a provider's message can echo the prompt, so it is content."""
@@ -331,12 +328,16 @@ class _Unread:
 
 
 def _outer(around: _context.Scope | None, operation: str) -> Call | None:
-    """Find the call within which another one for the same operation is no second one."""
+    """Find the call within which another one for the same operation is no second one.
+
+    Only model calls are looked through: what a tool or an agent asks a model is a call of its own.
+    """
     outer = around.call if around else None
-    while outer is not None:
+    while outer is not None and operation in _MODEL_CALLS:
         name = outer.bound.operation.name
-        same = name == operation or (name in s.INFERENCE and operation in s.INFERENCE)
-        if same and outer.open and operation in (*s.INFERENCE, s.EMBEDDINGS):
+        if outer.open and (name == operation or {name, operation} <= s.INFERENCE):
             return outer
+        if name not in _MODEL_CALLS:
+            return None
         outer = outer.scope.parent.call if outer.scope.parent else None
     return None

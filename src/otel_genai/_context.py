@@ -32,7 +32,7 @@ _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 class Scope:
     """The record: what is known to everything that runs within a block or a call."""
 
-    __slots__ = ("attributes", "call", "frame", "open", "parent", "suppressed")
+    __slots__ = ("attributes", "below", "call", "frame", "open", "parent", "suppressed")
 
     def __init__(
         self,
@@ -42,9 +42,11 @@ class Scope:
         suppressed: bool = False,
         call: Call | None = None,
         frame: FrameType | None = None,
+        below: Scope | None = None,
     ) -> None:
-        """Add to what the parent says."""
+        """Add to what the parent says; `below` is what the context carried, which may hold for others."""
         self.parent = parent
+        self.below = below or parent
         self.attributes: Mapping[str, Any] = parent.attributes if parent else {}
         if attributes:
             self.attributes = {**self.attributes, **attributes}
@@ -80,8 +82,16 @@ def current(context: Context) -> Scope | None:
     while isinstance(scope, Scope):
         if scope.holds():
             return scope
-        scope = scope.parent
+        scope = scope.below
     return None
+
+
+def _carried(context: Context) -> Scope | None:
+    """Give the innermost scope that has not ended, whoever it holds for: generators may take turns."""
+    scope = context.get(KEY)
+    while isinstance(scope, Scope) and not scope.open:
+        scope = scope.below
+    return scope if isinstance(scope, Scope) else None
 
 
 def suppressed(context: Context) -> bool:
@@ -90,14 +100,20 @@ def suppressed(context: Context) -> bool:
 
 
 def generator_frame() -> FrameType | None:
-    """Find the generator whose body enters a block, unless `contextlib` drives it as a block of its own."""
+    """Find the generator whose body enters a block, be it by way of `contextlib` and helpers made with it."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals is globals():
+    while frame is not None and (frame.f_globals is globals() or _is_contextlib(frame) or _is_helper(frame)):
         frame = frame.f_back
-    if frame is None or not frame.f_code.co_flags & _GENERATOR:
-        return None
-    driver = frame.f_back.f_globals.get("__name__") if frame.f_back else None
-    return None if driver == "contextlib" else frame
+    return frame if frame is not None and frame.f_code.co_flags & _GENERATOR else None
+
+
+def _is_contextlib(frame: FrameType) -> bool:
+    return frame.f_globals is contextlib.__dict__
+
+
+def _is_helper(frame: FrameType) -> bool:
+    """Whether a generator is one that `contextlib` drives: a block of its own, not a source of items."""
+    return bool(frame.f_code.co_flags & _GENERATOR and frame.f_back and _is_contextlib(frame.f_back))
 
 
 class Block:
@@ -212,10 +228,6 @@ def _generator(template: Block, function: Callable[..., Any]) -> Callable[..., A
                     item = step()
                 try:
                     step = functools.partial(body.send, (yield item))
-                except GeneratorExit:
-                    with block._current():
-                        body.close()
-                    raise
                 except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
                     step = functools.partial(body.throw, error)
         except StopIteration as stop:
@@ -242,10 +254,6 @@ def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[
                     item = await step()
                 try:
                     step = functools.partial(body.asend, (yield item))
-                except GeneratorExit:
-                    with block._current():
-                        await body.aclose()
-                    raise
                 except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
                     step = functools.partial(body.athrow, error)
         except StopAsyncIteration:
@@ -267,7 +275,8 @@ class _ScopeBlock(Block):
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
-        self._scope = Scope(current(here), self._attributes, suppressed=self._suppressed, frame=frame)
+        around, below = current(here), _carried(here)
+        self._scope = Scope(around, self._attributes, suppressed=self._suppressed, frame=frame, below=below)
         return otel.set_value(KEY, self._scope, here)
 
     def _end(self, error: BaseException | None) -> None:  # noqa: ARG002 (nothing to record)

@@ -17,7 +17,7 @@ from opentelemetry import trace
 
 from otel_genai import instrumentor
 from otel_genai.providers import SDK_MODULES
-from otel_genai.settings import VARIABLES, Capture, from_env
+from otel_genai.settings import VARIABLES, Capture, Settings, from_env
 
 TIMEOUT = 3
 """Seconds to wait for an endpoint."""
@@ -66,8 +66,16 @@ def main() -> int:
 
 def report() -> Iterator[Finding]:
     """Look at everything in the order in which a call passes it."""
-    for look in (_versions, _set_up, _providers, _others, _settings, _service, _exports):
-        yield from look()
+    warnings: list[str] = []
+    with _listening("otel_genai.settings", warnings.append):
+        settings = from_env()
+    yield from _versions()
+    yield from _set_up()
+    yield from _providers(settings)
+    yield from _others()
+    yield from _settings(settings, warnings)
+    yield from _service()
+    yield from _exports()
 
 
 def _installed(package: str) -> str | None:
@@ -108,17 +116,16 @@ def _set_up() -> Iterator[Finding]:
         )
 
 
-def _providers() -> Iterator[Finding]:
+def _providers(settings: Settings) -> Iterator[Finding]:
     """Import the SDKs that are installed, and see which hooks fit."""
     with _listening("otel_genai", lambda _: None):  # what it warns of is found out below
-        instrumentor.instrument(settings=from_env({}))
-        disabled = from_env().disabled
+        instrumentor.instrument(settings=Settings())
         problems = {name: _import(modules) for name, modules in SDK_MODULES.items()}
     for name, problem in problems.items():
         if problem:
             yield Finding(name, f"cannot be imported: {problem}", f"repair the installation of {name}")
     for status in instrumentor.providers():
-        if status.name in disabled:
+        if status.name in settings.disabled:
             yield Finding(status.name, f"{status.version or ''} left out by OTEL_GENAI_DISABLED".strip())
         elif status.state == "patched":
             yield Finding(status.name, f"{status.version} patched: {', '.join(status.targets)}")
@@ -154,10 +161,7 @@ def _others() -> Iterator[Finding]:
             )
 
 
-def _settings() -> Iterator[Finding]:
-    warnings: list[str] = []
-    with _listening("otel_genai.settings", warnings.append):
-        settings = from_env()
+def _settings(settings: Settings, warnings: list[str]) -> Iterator[Finding]:
     yield from (Finding("settings", warning, f"correct it: {warning}") for warning in warnings)
     where = {
         Capture.NO_CONTENT: "no content is recorded",

@@ -66,8 +66,9 @@ class Block(_context.Block):
             self.set(name, value)
 
     def _write(self, key: str, value: Any) -> None:
-        if self._call is not None and value is not None:
-            self._call.write(key, value)
+        # Nothing found, False or 0 are results too, so the call's own test for emptiness is not asked.
+        if self._call is not None and value is not None and self._call.bound.captures:
+            self._call.written[key] = value
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
@@ -183,11 +184,26 @@ class Tool(Block):
 
     def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:
         again = super()._again(function, args, kwargs)
-        again._attributes.setdefault(s.TOOL_NAME, function.__name__)
+        again._attributes.setdefault(s.TOOL_NAME, _name(function))
         if active().settings.capture.on_span and s.TOOL_CALL_ARGUMENTS not in again._written:
-            given = inspect.signature(function).bind_partial(*args, **kwargs).arguments
-            again._written[s.TOOL_CALL_ARGUMENTS] = dict(given)
+            again._written[s.TOOL_CALL_ARGUMENTS] = _arguments(function, args, kwargs)
         return again
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """Name whatever can be called: a partial after its function, an object after its class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _arguments(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any] | None:
+    """Name the arguments; None where they do not fit, as the function will say, or it has no signature."""
+    try:
+        given = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return None
+    return {name: value for name, value in given.items() if name not in ("self", "cls")}
 
 
 class Agent(_Answering):

@@ -14,9 +14,9 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from inspect import isasyncgenfunction
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from otel_genai.spec import from_text, view
+from otel_genai.spec import from_text, plain, view
 
 if TYPE_CHECKING:
     from otel_genai._call import Call
@@ -29,11 +29,12 @@ _WATCHED = ("close", "aclose", "iter_raw", "aiter_raw")
 class Reading:
     """What a stream of ours knows: the call it answers, once that is known."""
 
-    __slots__ = ("__weakref__", "asynchronous", "call", "response", "running")
+    __slots__ = ("__weakref__", "asynchronous", "call", "foreign", "response", "running")
 
-    def __init__(self, *, asynchronous: bool) -> None:
+    def __init__(self, *, asynchronous: bool, foreign: bool) -> None:
         """Know no call yet."""
         self.asynchronous = asynchronous
+        self.foreign = foreign
         self.call: Call | None = None
         self.response: Any = None
         self.running: Callable[[], bool] = bool
@@ -44,7 +45,7 @@ class Reading:
         if call is None:
             yield from events
             return
-        add, stamp = call.fold.add, call.times.append
+        add, stamp = self._adder(call.fold.add), call.times.append
         try:
             for event in events:
                 try:
@@ -66,7 +67,7 @@ class Reading:
             async for event in events:
                 yield event
             return
-        add, stamp = call.fold.add, call.times.append
+        add, stamp = self._adder(call.fold.add), call.times.append
         try:
             async for event in events:
                 try:
@@ -80,6 +81,10 @@ class Reading:
             await events.aclose()
             raise
         self._end(call.done)
+
+    def _adder(self, add: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        """Give what takes the events in, whatever type the caller wants them to have."""
+        return (lambda event: add(view(plain(event)))) if self.foreign else add
 
     def stop(self) -> None:
         """End the call: the caller closed or dropped the stream."""
@@ -101,9 +106,10 @@ def reading(cls: Any) -> Any:
     """Make the subclass of an SDK's stream class that lets its call see the events."""
     origin = get_origin(cls) or cls
     asynchronous = isasyncgenfunction(origin.__stream__)
+    foreign = _is_foreign(cls, origin)
 
     def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
-        state = Reading(asynchronous=asynchronous)
+        state = Reading(asynchronous=asynchronous, foreign=foreign)
         events = origin.__stream__(self)
         reader = state.aread(events) if asynchronous else state.read(events)
         state.running = functools.partial(_is_running, weakref.ref(reader))
@@ -114,6 +120,14 @@ def reading(cls: Any) -> Any:
     return types.new_class(
         origin.__name__, (cls,), exec_body=lambda body: body.update(same, __stream__=__stream__)
     )
+
+
+def _is_foreign(cls: Any, origin: type[Any]) -> bool:
+    """Whether the events are of a type that the caller chose, not of the SDK's own that readers know."""
+    event = next(iter(get_args(cls)), origin)
+    module: str = getattr(get_origin(event) or event, "__module__", "")
+    own = (origin.__module__.partition(".")[0], "typing", "types")
+    return event is Any or module.partition(".")[0] not in own
 
 
 def _is_running(reader: Callable[[], Any]) -> bool:
@@ -253,19 +267,33 @@ def _received(call: Call, response: Any, chunks: list[tuple[float, bytes]]) -> A
             chunks = [(0.0, type(response)(200, headers=response.headers, content=body).content)]
         if "event-stream" not in response.headers.get("content-type", ""):
             return from_text(b"".join(chunk for _, chunk in chunks))
-        for at, event in server_sent(chunks):
-            if call.fold is not None and call.fold.add(event) and not encoded:
-                call.times.append(at)
+        for at, data in server_sent(chunks):
+            _take(call, None if encoded else at, data)
     except Exception as error:  # noqa: BLE001 (the guard)
         call.misread(error)
     return None
 
 
-def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, Any]]:
-    """Decode server-sent events that carry JSON, each with the time its last byte came."""
-    rest = b""
+def _take(call: Call, at: float | None, data: bytes) -> None:
+    """Have the call see one event; what cannot be read stays alone."""
+    try:
+        if call.fold is not None and call.fold.add(view(json.loads(data))) and at is not None:
+            call.times.append(at)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        call.misread(error)
+
+
+def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    """Find the JSON objects that server-sent events carry, each with the time its last byte came."""
+    rest, at = b"", 0.0
     for at, chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:") and line[5:].lstrip()[:1] == b"{":
-                yield at, view(json.loads(line[5:]))
+        yield from ((at, data) for line in lines if (data := _data(line)))
+    if data := _data(rest):  # the SDK reads a last line without its end, too
+        yield at, data
+
+
+def _data(line: bytes) -> bytes:
+    """Give the JSON object on a line; what is no `data` line, or `[DONE]`, has none."""
+    data = line[5:].strip() if line.startswith(b"data:") else b""
+    return data if data[:1] == b"{" else b""

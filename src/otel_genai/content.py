@@ -85,7 +85,18 @@ def decoded(value: object) -> object:
 
 def to_json(value: object) -> str:
     """Encode content for a span's attribute; what JSON does not know is written as text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    except TypeError:  # a key that is no string
+        text = json.dumps(to_plain(value), ensure_ascii=False)
+    except ValueError:  # a circle
+        text = str(value)
+    return _sendable(text)
+
+
+def _sendable(text: str) -> str:
+    """Replace half an emoji and its like, with which no exporter could send the text."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def to_plain(value: object) -> Any:
@@ -94,4 +105,6 @@ def to_plain(value: object) -> Any:
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+    if value is None or isinstance(value, (int, float, bool)):
+        return value
+    return _sendable(str(value))

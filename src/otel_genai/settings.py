@@ -126,6 +126,7 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "disabled": ("OTEL_GENAI_DISABLED", _disabled),
     "stream_gaps": ("OTEL_GENAI_STREAM_GAPS", _stream_gaps),
 }
+_warned: set[tuple[str, str]] = set()
 VARIABLES = {name: variable for name, (variable, _) in _READ.items()}
 """Setting -> environment variable."""
 
@@ -133,7 +134,8 @@ VARIABLES = {name: variable for name, (variable, _) in _READ.items()}
 def from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings: `overrides` win over the environment, which wins over the defaults.
 
-    A bad value in the environment gets one warning and the default, which is always the safe choice.
+    A bad value in the environment gets one warning, however often it is read, and the default, which is
+    always the safe choice.
     """
     environ = os.environ if environ is None else environ
     chosen = dict(overrides)
@@ -144,7 +146,9 @@ def from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         try:
             chosen[name] = read(text)
         except ValueError as error:
-            logger.warning("%s: %s; using %s instead", variable, error, _default(name))
+            if (variable, text) not in _warned:
+                _warned.add((variable, text))
+                logger.warning("%s: %s; using %s instead", variable, error, _default(name))
     return Settings(**chosen)
 
 

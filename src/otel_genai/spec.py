@@ -149,7 +149,7 @@ def plain(value: Any) -> Any:
     """Undo `view`, and bring an SDK's model into plain data."""
     if isinstance(value, Json):
         return value._json
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    return value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
 
 
 def from_text(body: str | bytes) -> Any:

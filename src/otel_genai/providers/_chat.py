@@ -47,6 +47,7 @@ REQUEST: Mapping[str, Row] = {
     "top_p": (s.REQUEST_TOP_P, float),
     "frequency_penalty": (s.REQUEST_FREQUENCY_PENALTY, float),
     "presence_penalty": (s.REQUEST_PRESENCE_PENALTY, float),
+    "top_k": s.REQUEST_TOP_K,  # not OpenAI's own: hosts take it in `extra_body`
     "seed": s.REQUEST_SEED,
     "stop": (s.REQUEST_STOP_SEQUENCES, strings),
     "n": (s.REQUEST_CHOICE_COUNT, unless_one),
@@ -234,7 +235,8 @@ class _Message:
         for thought in _thought(delta):
             self._reasoning.append(thought["content"])
         for call in delta.tool_calls or ():
-            known = self._calls.setdefault(call.index, {"function": {"name": "", "arguments": ""}})
+            key = call.id if call.index is None else call.index  # some hosts send calls whole and uncounted
+            known = self._calls.setdefault(key, {"function": {"name": "", "arguments": ""}})
             known["id"] = known.get("id") or call.id
             if call.function is not None:
                 known["function"]["name"] += call.function.name or ""

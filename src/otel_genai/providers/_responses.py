@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _chat
-from otel_genai.spec import Attributes, Body, Row, plain
+from otel_genai.spec import Attributes, Body, Row, plain, view
 
 if TYPE_CHECKING:
     from openai.types.responses import Response, ResponseUsage
@@ -31,7 +31,7 @@ _TOOL_RESULTS = ("function_call_output", "custom_tool_call_output", "computer_ca
 
 def response(r: Response) -> Attributes:
     """Say what the answer is called, and which conversation it belongs to."""
-    conversation = getattr(r, "conversation", None)  # absent before openai 1.100
+    conversation = view(getattr(r, "conversation", None))  # no type of its own before openai 1.100
     return {
         s.RESPONSE_ID: r.id,
         s.RESPONSE_MODEL: r.model,
@@ -45,8 +45,9 @@ def tier(r: Response) -> Attributes:
 
 
 def finish(r: Response) -> Attributes:
-    """Say why the one generation ended."""
-    return {s.RESPONSE_FINISH_REASONS: [_finish(r)]}
+    """Say why the one generation ended; one that was sent to the background has not."""
+    waiting = r.status in ("queued", "in_progress") and getattr(r, "background", None)  # absent before 1.80
+    return {} if waiting else {s.RESPONSE_FINISH_REASONS: [_finish(r)]}
 
 
 def _finish(r: Response) -> str | None:
@@ -72,8 +73,8 @@ def usage(r: Response) -> Attributes:
 
 def _counts(u: ResponseUsage) -> Attributes:
     found: Attributes = {s.USAGE_INPUT_TOKENS: u.input_tokens, s.USAGE_OUTPUT_TOKENS: u.output_tokens}
-    # Compatible hosts, and openai 1.66 in its types, leave details out.
-    read, written = getattr(u, "input_tokens_details", None), u.output_tokens_details
+    # Compatible hosts leave details out; openai 1.66 has no type for those of the input.
+    read, written = view(getattr(u, "input_tokens_details", None)), u.output_tokens_details
     if read is not None:
         found[s.USAGE_CACHE_READ_INPUT_TOKENS] = read.cached_tokens
         found[s.USAGE_CACHE_WRITE_INPUT_TOKENS] = getattr(read, "cache_write_tokens", None)
@@ -151,7 +152,8 @@ class Fold:
             self._items.append(event.item)
             self._text.clear()
         else:
-            self._response = getattr(event, "response", None) or self._response
+            # An SDK that is older than what the response holds leaves it as plain data.
+            self._response = view(getattr(event, "response", None)) or self._response
         return kind.endswith(".partial_image")
 
     @property

@@ -42,6 +42,9 @@ class Seam:
         if operation is None or options.method.lower() != "post":
             return None
         stream = bool(kwargs.get("stream"))
+        if stream and kwargs.get("stream_cls") is None:
+            cast_to = args[0] if args else kwargs["cast_to"]
+            kwargs = {**kwargs, "stream_cls": client._default_stream_cls[cast_to]}  # as the SDK would
         request = Request(operation, _body(options), self._server(client), stream, args, kwargs)
         if callable(options.post_parser):
             _keep_parsed(request, options)

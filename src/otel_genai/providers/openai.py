@@ -19,9 +19,11 @@ CLIENTS = {"AzureOpenAI": s.AZURE_OPENAI, "BedrockOpenAI": s.AWS_BEDROCK}
 HOSTS = {
     "api.openai.com": s.OPENAI,
     "openai.azure.com": s.AZURE_OPENAI,
+    "cognitiveservices.azure.com": s.AZURE_OPENAI,
     "services.ai.azure.com": s.AZURE_INFERENCE,
     "models.ai.azure.com": s.AZURE_INFERENCE,
     "amazonaws.com": s.AWS_BEDROCK,
+    "api.aws": s.AWS_BEDROCK,
     "api.anthropic.com": s.ANTHROPIC,
     "api.cohere.ai": s.COHERE,
     "api.cohere.com": s.COHERE,
@@ -63,9 +65,10 @@ def embedded(r: CreateEmbeddingResponse) -> Attributes:
 
 
 def dimensions(r: CreateEmbeddingResponse) -> Attributes:
-    """Say how long the vectors are; base64 does not tell without decoding."""
-    vector = r.data[0].embedding
-    return {s.EMBEDDINGS_DIMENSION_COUNT: len(vector) if isinstance(vector, list) else None}
+    """Say how long the vectors are; in base64, which the SDK asks for, they are 4 bytes a number."""
+    vector: Any = r.data[0].embedding
+    base64 = isinstance(vector, str)
+    return {s.EMBEDDINGS_DIMENSION_COUNT: len(vector.rstrip("=")) * 3 // 16 if base64 else len(vector)}
 
 
 def embedding_usage(r: CreateEmbeddingResponse) -> Attributes:
@@ -101,7 +104,8 @@ class CompletionFold(_chat.Fold):
     def add(self, chunk: Any) -> bool:
         """Take one chunk in."""
         self._last = chunk
-        self._head = self._head or chunk
+        if self._head is None and chunk.model:
+            self._head = chunk
         if chunk.usage is not None:
             self.usage = chunk.usage
         for choice in chunk.choices or ():

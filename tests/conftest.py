@@ -1,0 +1,18 @@
+"""What holds for every test: our own failures raise, and no test leaves hooks behind."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["_OTEL_GENAI_STRICT"] = "1"  # before otel_genai reads it
+
+import pytest
+
+import otel_genai
+
+
+@pytest.fixture(autouse=True)
+def _untouched_sdks():
+    """Take every hook away again, whatever a test did."""
+    yield
+    otel_genai.uninstrument()

@@ -1,0 +1,156 @@
+"""The configuration files of the back end, read without running it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from programs import BIN, COLLECTOR, built
+from stack import PROMETHEUS_FLAGS, Ports
+
+ROOT = COLLECTOR.parent
+FILES = sorted([*COLLECTOR.glob("*.yaml"), ROOT / "docker-compose.yml"])
+KINDS = ("receivers", "processors", "exporters", "extensions")
+# Where a component's name is not that of its Go module without underscores.
+MODULES = {"otlp_grpc": "otlp"}
+
+
+def read(path: Path) -> Any:
+    """Parse a file."""
+    return yaml.safe_load(path.read_text())
+
+
+CONFIG = read(COLLECTOR / "config.yaml")
+MANIFEST = read(COLLECTOR / "builder.yaml")
+COMPOSE = read(ROOT / "docker-compose.yml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def used(config: dict[str, Any], kind: str) -> set[str]:
+    """Name the components that a Collector's pipelines use."""
+    service = config["service"]
+    if kind == "extensions":
+        return set(service["extensions"])
+    return {name for pipeline in service["pipelines"].values() for name in pipeline.get(kind, ())}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_files_parse(path: Path) -> None:
+    """Each file is YAML and says something."""
+    assert read(path)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "jaeger.yaml"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_pipelines_use_is_defined(name: str, kind: str) -> None:
+    """Every component in a pipeline is defined, and every one defined is in a pipeline."""
+    config = read(COLLECTOR / name)
+    assert used(config, kind) == set(config.get(kind, ()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_pipelines_use_is_built_in(kind: str) -> None:
+    """The manifest lists every component that the configuration uses."""
+    types = {name.partition("/")[0] for name in used(CONFIG, kind)}
+    needed = {MODULES.get(one, one.replace("_", "")) + kind.removesuffix("s") for one in types}
+    assert needed <= {one["gomod"].split()[0].rpartition("/")[2] for one in MANIFEST[kind]}
+
+
+def test_every_pipeline_is_limited_first() -> None:
+    """Each pipeline refuses before it runs out of memory, and takes all that OTLP carries."""
+    pipelines = CONFIG["service"]["pipelines"]
+    assert {name: pipeline["processors"][0] for name, pipeline in pipelines.items()} == dict.fromkeys(
+        ("traces", "metrics", "logs"), "memory_limiter"
+    )
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    """Docker opens no port to the network, and each stands where stack.py has it."""
+    published = [str(port) for service in SERVICES.values() for port in service.get("ports", ())]
+    pattern = re.compile(r"127\.0\.0\.1:\$\{(\w+)_PORT:-(\d+)\}:(\d+)")
+    found = [match.groups() for port in published if (match := pattern.fullmatch(port))]
+    assert len(found) == len(published)
+    for name, outside, inside in found:
+        assert getattr(Ports(), name.lower()) == int(outside) == int(inside)
+    assert not [name for name, service in SERVICES.items() if service.get("network_mode") == "host"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "jaeger.yaml"])
+def test_listeners_stand_on_loopback_by_default(name: str) -> None:
+    """Without Docker's environment the programs listen on loopback, at the ports that stack.py knows."""
+    text = (COLLECTOR / name).read_text()
+    ports = re.findall(r"\$\{env:(\w+)_PORT:-(\d+)\}", text)
+    assert {(variable.lower(), int(port)) for variable, port in ports} <= set(vars(Ports()).items())
+    hosts = re.findall(r"\$\{env:(?:COLLECTOR_BIND|JAEGER_LISTEN_HOST):-([^}]*)\}", text)
+    assert len(hosts) == len(ports)
+    assert set(hosts) == {"127.0.0.1"}
+    assert "0.0.0.0" not in text
+
+
+def test_images_are_pinned() -> None:
+    """Each image is of one version."""
+    for service in SERVICES.values():
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?", service["image"])
+
+
+def version(image: str) -> str:
+    """Give the version in an image's tag."""
+    return image.rpartition(":")[2].removeprefix("v")
+
+
+def test_the_built_collector_is_the_images() -> None:
+    """Image, manifest and every component in it are of the same version."""
+    components = [one["gomod"].split()[1] for kind in KINDS for one in MANIFEST[kind]]
+    image = version(SERVICES["otel-collector"]["image"])
+    assert {image, MANIFEST["dist"]["version"], *(one.removeprefix("v") for one in components)} == {image}
+    builder = (COLLECTOR / "native" / "builder" / "go.mod").read_text()
+    assert f"go.opentelemetry.io/collector/cmd/builder v{image} " in builder
+
+
+def test_the_built_prometheus_is_the_images() -> None:
+    """Prometheus 3.14.0 is v0.314.0 as a Go module."""
+    major, minor, patch = version(SERVICES["prometheus"]["image"]).split(".")
+    modules = (COLLECTOR / "native" / "prometheus" / "go.mod").read_text()
+    assert f"github.com/prometheus/prometheus v0.{major}{int(minor):02}.{patch} " in modules
+
+
+def test_prometheus_is_started_alike() -> None:
+    """Docker and stack.py give Prometheus the same flags."""
+    command = [
+        one for one in SERVICES["prometheus"]["command"] if ".file=" not in one and ".path=" not in one
+    ]
+    assert command == list(PROMETHEUS_FLAGS)
+
+
+def test_mounts_exist() -> None:
+    """What Docker mounts is a file of the project, read-only, or a declared volume."""
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", ())]
+    for source, _, target in (mount.partition(":") for mount in mounts):
+        if source.startswith("."):
+            assert (ROOT / source).is_file()
+            assert target.endswith(":ro")
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+@pytest.mark.skipif(not built(), reason="the programs are not built: `make stack` builds them")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("otelcol", "validate", "--config", "config.yaml"),
+        ("jaeger", "validate", "--config", "file:jaeger.yaml"),
+        ("promtool", "check", "config", "--lint=all", "--lint-fatal", "prometheus.yaml"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_programs_accept_their_files(command: tuple[str, ...]) -> None:
+    """Each program, asked to check its configuration file, has nothing to say against it."""
+    program, *arguments = command
+    done = subprocess.run(
+        [BIN / program, *arguments], cwd=COLLECTOR, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
