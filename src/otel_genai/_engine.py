@@ -49,7 +49,7 @@ class Seam:
             call.failed(error, request.parsed)
             raise
         _leave(call, token)
-        self._deliver(call, request, result, _streams.Tee)
+        self._deliver(call, request, result)
         return result
 
     async def _acall(
@@ -71,7 +71,7 @@ class Seam:
             call.failed(error, request.parsed)
             raise
         _leave(call, token)
-        self._deliver(call, request, result, _streams.AsyncTee)
+        self._deliver(call, request, result)
         return result
 
     def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[Call, Request] | None:
@@ -111,14 +111,14 @@ class Seam:
         except Exception as error:  # noqa: BLE001 (the guard)
             self._telemetry.failed(self._provider, call.bound.operation.name, error)
 
-    def _deliver(self, call: Call, request: Request, result: Any, tee: Any) -> None:
+    def _deliver(self, call: Call, request: Request, result: Any) -> None:
         """End the call with its answer, or hand it to whatever will see the answer's end."""
         try:
             if _streams.begin(result, call):
                 return
             response = self._hook.unread(result)
             if response is not None:
-                tee(call, response)
+                _streams.Tee(call, response)
             else:
                 call.done(self._hook.answer(request, result))
         except Exception as error:  # noqa: BLE001 (the guard)

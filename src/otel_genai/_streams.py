@@ -21,22 +21,20 @@ from otel_genai.spec import from_text, plain, view
 if TYPE_CHECKING:
     from otel_genai._call import Call
 
-_READING = "_otel_genai"
+_STATE = "_otel_genai"
 _LAST_EVENT = b"data: [DONE]"
-_WATCHED = ("close", "aclose", "iter_raw", "aiter_raw")
 
 
 class Reading:
-    """What a stream of ours knows: the call it answers, once that is known."""
+    """What a stream of ours, and its response, know: the call they answer, once that is known."""
 
-    __slots__ = ("__weakref__", "asynchronous", "call", "foreign", "response", "running")
+    __slots__ = ("__weakref__", "call", "foreign", "response", "running")
 
-    def __init__(self, *, asynchronous: bool, foreign: bool) -> None:
+    def __init__(self, *, foreign: bool) -> None:
         """Know no call yet."""
-        self.asynchronous = asynchronous
         self.foreign = foreign
         self.call: Call | None = None
-        self.response: Any = None
+        self.response: Callable[[], Any] = _nothing
         self.running: Callable[[], bool] = bool
 
     def read(self, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -82,6 +80,10 @@ class Reading:
             raise
         self._end(call.done)
 
+    def tee(self, response: Any, chunks: Any) -> Any:  # noqa: ARG002 (as of a body that is watched)
+        """Give the body's pieces as they come: the events are seen further up."""
+        return chunks
+
     def _adder(self, add: Callable[[Any], bool]) -> Callable[[Any], bool]:
         """Give what takes the events in, whatever type the caller wants them to have."""
         return (lambda event: add(view(plain(event)))) if self.foreign else add
@@ -92,13 +94,17 @@ class Reading:
             self._end(self.call.abandoned)
 
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
-        _unwatch(self.response)
+        _unwatch(self.response())
         how(*error)
 
     def __del__(self) -> None:
         """End the call of a stream that was dropped, even one that nobody began to read."""
         if self.call is not None and self.call.open:
             self.stop()
+
+
+def _nothing() -> None:
+    """Stand in for a response that is not known."""
 
 
 @functools.cache
@@ -108,18 +114,24 @@ def reading(cls: Any) -> Any:
     asynchronous = isasyncgenfunction(origin.__stream__)
     foreign = _is_foreign(cls, origin)
 
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 (Python's name)
+        # Some SDKs iterate over a copy of the stream: what is known is shared by both.
+        self.__dict__[_STATE] = Reading(foreign=foreign)
+        origin.__init__(self, *args, **kwargs)
+
     def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
-        state = Reading(asynchronous=asynchronous, foreign=foreign)
-        events = origin.__stream__(self)
+        state, events = self.__dict__[_STATE], origin.__stream__(self)
         reader = state.aread(events) if asynchronous else state.read(events)
         state.running = functools.partial(_is_running, weakref.ref(reader))
-        self.__dict__[_READING] = state
         return reader
 
+    return _subclass(origin, (cls,), __init__=__init__, __stream__=__stream__)
+
+
+def _subclass(origin: type[Any], bases: tuple[Any, ...], **methods: Any) -> Any:
+    """Make a subclass that goes by the name of the class it is made of."""
     same = {name: getattr(origin, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return types.new_class(
-        origin.__name__, (cls,), exec_body=lambda body: body.update(same, __stream__=__stream__)
-    )
+    return types.new_class(origin.__name__, bases, exec_body=lambda body: body.update(same, **methods))
 
 
 def _is_foreign(cls: Any, origin: type[Any]) -> bool:
@@ -138,72 +150,86 @@ def _is_running(reader: Callable[[], Any]) -> bool:
 
 def begin(result: Any, call: Call) -> bool:
     """Tell a stream of ours whose call it answers; False if the result is no such stream."""
-    state = getattr(result, "__dict__", {}).get(_READING)
+    state = getattr(result, "__dict__", {}).get(_STATE)
     if not isinstance(state, Reading):
         return False
     state.call = call
-    state.response = result.response
-    _watch_close(result.response, state)
+    state.response = weakref.ref(result.response)
+    _watch(result.response, state)
     return True
 
 
-def _watch_close(response: Any, state: Reading | Tee) -> None:
-    """End the call when the response is closed by anything but the reading itself."""
-    if state.asynchronous:
-        aclose = response.aclose
-
-        async def aclose_and_stop() -> None:
-            try:
-                await aclose()
-            finally:
-                if not state.running():
-                    state.stop()
-
-        response.aclose = aclose_and_stop
-    else:
-        close = response.close
-
-        def close_and_stop() -> None:
-            try:
-                close()
-            finally:
-                if not state.running():
-                    state.stop()
-
-        response.close = close_and_stop
+def _watch(response: Any, state: Reading | Tee) -> None:
+    """Have a response say when it is closed or read: for this one response, its class is one of ours."""
+    response.__dict__[_STATE] = state
+    cls: Any = type(response)
+    response.__class__ = _watched(cls)
 
 
 def _unwatch(response: Any) -> None:
-    """Give a response its own methods back."""
-    for name in _WATCHED:
-        getattr(response, "__dict__", {}).pop(name, None)
+    """Make the response what it was."""
+    if getattr(response, "__dict__", {}).pop(_STATE, None) is not None:
+        response.__class__ = type(response).__mro__[1]
+
+
+@functools.cache
+def _watched(cls: Any) -> Any:
+    """Make the subclass of an HTTP response's class that tells its state what happens to it."""
+
+    def close(self: Any) -> None:
+        try:
+            cls.close(self)
+        finally:
+            _closed(self)
+
+    async def aclose(self: Any) -> None:
+        try:
+            await cls.aclose(self)
+        finally:
+            _closed(self)
+
+    def iter_raw(self: Any, chunk_size: int | None = None) -> Any:
+        return self.__dict__[_STATE].tee(self, cls.iter_raw(self, chunk_size))
+
+    def aiter_raw(self: Any, chunk_size: int | None = None) -> Any:
+        return self.__dict__[_STATE].tee(self, cls.aiter_raw(self, chunk_size))
+
+    return _subclass(cls, (cls,), close=close, aclose=aclose, iter_raw=iter_raw, aiter_raw=aiter_raw)
+
+
+def _closed(response: Any) -> None:
+    """End the call when the response is closed by anything but the reading itself."""
+    state = response.__dict__.get(_STATE)
+    if state is not None and not state.running():
+        _unwatch(response)
+        state.stop()
 
 
 class Tee:
     """Watches the body of a response that the caller reads on their own."""
 
-    asynchronous = False
+    __slots__ = ("__weakref__", "_chunks", "_headers", "_response_class", "call", "running")
 
     def __init__(self, call: Call, response: Any) -> None:
         """Stand between the response and its reader."""
         self.call = call
-        self.response = response
         self.running: Callable[[], bool] = bool
         self._chunks: list[tuple[float, bytes]] = []
-        self._put()
-        _watch_close(response, self)
+        self._headers = response.headers
+        self._response_class = type(response)
+        _watch(response, self)
 
-    def _put(self) -> None:
-        iter_raw = self.response.iter_raw
+    def tee(self, response: Any, chunks: Any) -> Any:
+        """Give the body's pieces as they come, and keep them."""
+        if self.running():  # one way of reading is built on another
+            return chunks
+        reader = (
+            self._aread(response, chunks) if hasattr(chunks, "__anext__") else self._read(response, chunks)
+        )
+        self.running = functools.partial(_is_running, weakref.ref(reader))
+        return reader
 
-        def tee(chunk_size: int | None = None) -> Iterator[bytes]:
-            reader = self._read(iter_raw(chunk_size))
-            self.running = functools.partial(_is_running, weakref.ref(reader))
-            return reader
-
-        self.response.iter_raw = tee
-
-    def _read(self, chunks: Generator[bytes, Any, Any]) -> Generator[bytes, Any, Any]:
+    def _read(self, response: Any, chunks: Generator[bytes, Any, Any]) -> Generator[bytes, Any, Any]:
         try:
             for chunk in chunks:
                 self._chunks.append((perf_counter(), chunk))
@@ -212,40 +238,11 @@ class Tee:
             self._end(self.call.failed, error)
             chunks.close()
             raise
+        finally:
+            _unwatch(response)
         self._end(self.call.done)
 
-    def stop(self) -> None:
-        """End the call: the response was closed, early unless the last event had come."""
-        tail = b"".join(chunk for _, chunk in self._chunks[-2:])
-        self._end(self.call.done if _LAST_EVENT in tail else self.call.abandoned)
-
-    def _end(self, how: Callable[..., None], *error: BaseException) -> None:
-        _unwatch(self.response)
-        if self.call.open:
-            how(*error, _received(self.call, self.response, self._chunks))
-
-    def __del__(self) -> None:
-        """End the call of a response that was dropped."""
-        if self.call.open:
-            self.stop()
-
-
-class AsyncTee(Tee):
-    """Watches the body of a response that the caller awaits on their own."""
-
-    asynchronous = True
-
-    def _put(self) -> None:
-        aiter_raw = self.response.aiter_raw
-
-        def tee(chunk_size: int | None = None) -> AsyncGenerator[bytes, Any]:
-            reader = self._aread(aiter_raw(chunk_size))
-            self.running = functools.partial(_is_running, weakref.ref(reader))
-            return reader
-
-        self.response.aiter_raw = tee
-
-    async def _aread(self, chunks: AsyncGenerator[bytes, Any]) -> AsyncGenerator[bytes, Any]:
+    async def _aread(self, response: Any, chunks: AsyncGenerator[bytes, Any]) -> AsyncGenerator[bytes, Any]:
         try:
             async for chunk in chunks:
                 self._chunks.append((perf_counter(), chunk))
@@ -254,33 +251,48 @@ class AsyncTee(Tee):
             self._end(self.call.failed, error)
             await chunks.aclose()
             raise
+        finally:
+            _unwatch(response)
         self._end(self.call.done)
 
+    def stop(self) -> None:
+        """End the call: the response was closed, early unless the last event had come."""
+        tail = b"".join(chunk for _, chunk in self._chunks[-2:])
+        self._end(self.call.done if _LAST_EVENT in tail else self.call.abandoned)
 
-def _received(call: Call, response: Any, chunks: list[tuple[float, bytes]]) -> Any:
-    """Read what was received of a body: a stream's events, or one JSON document."""
-    try:
-        encoded = bool(response.headers.get("content-encoding"))
-        if encoded:
-            # The pieces of a compressed body have no times of their own that mean anything.
-            body = b"".join(chunk for _, chunk in chunks)
-            chunks = [(0.0, type(response)(200, headers=response.headers, content=body).content)]
-        if "event-stream" not in response.headers.get("content-type", ""):
-            return from_text(b"".join(chunk for _, chunk in chunks))
-        for at, data in server_sent(chunks):
-            _take(call, None if encoded else at, data)
-    except Exception as error:  # noqa: BLE001 (the guard)
-        call.misread(error)
-    return None
+    def _end(self, how: Callable[..., None], *error: BaseException) -> None:
+        if self.call.open:
+            how(*error, self._received())
 
+    def _received(self) -> Any:
+        """Read what was received of a body: a stream's events, or one JSON document."""
+        chunks = self._chunks
+        try:
+            encoded = bool(self._headers.get("content-encoding"))
+            if encoded:
+                # The pieces of a compressed body have no times of their own that mean anything.
+                body = b"".join(chunk for _, chunk in chunks)
+                chunks = [(0.0, self._response_class(200, headers=self._headers, content=body).content)]
+            if "event-stream" not in self._headers.get("content-type", ""):
+                return from_text(b"".join(chunk for _, chunk in chunks))
+            for at, data in server_sent(chunks):
+                self._take(None if encoded else at, data)
+        except Exception as error:  # noqa: BLE001 (the guard)
+            self.call.misread(error)
+        return None
 
-def _take(call: Call, at: float | None, data: bytes) -> None:
-    """Have the call see one event; what cannot be read stays alone."""
-    try:
-        if call.fold is not None and call.fold.add(view(json.loads(data))) and at is not None:
-            call.times.append(at)
-    except Exception as error:  # noqa: BLE001 (the guard)
-        call.misread(error)
+    def _take(self, at: float | None, data: bytes) -> None:
+        """Have the call see one event; what cannot be read stays alone."""
+        try:
+            if self.call.fold is not None and self.call.fold.add(view(json.loads(data))) and at is not None:
+                self.call.times.append(at)
+        except Exception as error:  # noqa: BLE001 (the guard)
+            self.call.misread(error)
+
+    def __del__(self) -> None:
+        """End the call of a response that was dropped."""
+        if self.call.open:
+            self.stop()
 
 
 def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
