@@ -30,17 +30,18 @@ class Patch:
     name: str
     wrapper: wrapt.FunctionWrapper[..., Any]
     seam: Seam
-    inherited: bool
+    original: Any
+    """What stood in the owner's own dictionary; None where the function is inherited."""
 
     def restore(self) -> None:
         """Put the original back; under somebody else's wrapper, only fall silent."""
         self.seam.active = False
         if vars(self.owner).get(self.name) is not self.wrapper:
             return
-        if self.inherited:
+        if self.original is None:
             delattr(self.owner, self.name)
         else:
-            setattr(self.owner, self.name, self.wrapper.__wrapped__)
+            setattr(self.owner, self.name, self.original)
 
 
 @dataclass(slots=True)
@@ -129,8 +130,8 @@ def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -
         installed.skipped = f"{module} {sdk_version(provider.requires)} has no {path}"
         logger.warning("otel-genai cannot see %s: %s", target, installed.skipped)
         return
-    inherited = name not in vars(owner)
-    installed.patches.append(Patch(target, owner, name, wrap(seam, owner, name), seam, inherited))
+    original = vars(owner).get(name)
+    installed.patches.append(Patch(target, owner, name, wrap(seam, owner, name), seam, original))
 
 
 def sdk_version(requires: str) -> str | None:

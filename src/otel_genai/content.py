@@ -47,7 +47,7 @@ def media(modality: str, url: object = None, data: object = None, mime_type: obj
     if isinstance(url, str):
         header, _, data = url.partition(",")
         mime_type = header[len("data:") :].split(";", 1)[0] or mime_type
-    size = len(data) * 3 // 4 if isinstance(data, str) else None
+    size = len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else None
     return {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": size}
 
 

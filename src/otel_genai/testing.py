@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_genai import instrumentor
+from otel_genai import _telemetry, instrumentor
 from otel_genai.spec import Provider
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def capture(
         settings: such as `capture="SPAN_ONLY"`.
     """
     seen = Seen(sampler)
+    before = _telemetry._active[:]
     instrumentor.instrument(
         *providers,
         tracer_provider=seen.tracer_provider,
@@ -117,3 +118,4 @@ def capture(
         yield seen
     finally:
         instrumentor.uninstrument()
+        _telemetry._active[:] = before

@@ -11,11 +11,10 @@ from otel_genai.spec import Attributes, Body, Row, plain
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
-    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+    from openai.types.chat import ChatCompletion
 
 _FORMATS = {"json_object": s.OUTPUT_JSON, "json_schema": s.OUTPUT_JSON}
 _FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
-_RARE_OUTPUT = ("reasoning_content", "reasoning", "function_call", "audio")  # not in every SDK's type
 
 
 def strings(value: Any) -> list[str]:
@@ -154,7 +153,9 @@ def _document(item: dict[str, Any]) -> content.Part:
     document = item.get("file") or item
     if document.get("file_id"):
         return content.file("document", document["file_id"])
-    return content.media("document", document.get("file_url"), document.get("file_data"))
+    data = document.get("file_data")  # base64, bare or as a data URL
+    url = data if isinstance(data, str) and data.startswith("data:") else document.get("file_url")
+    return content.media("document", url, data)
 
 
 _TEXT = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
@@ -196,7 +197,7 @@ def outputs(r: ChatCompletion) -> list[content.Message]:
     messages = []
     for choice in r.choices:
         message = choice.message
-        parts = _thought(message)
+        parts = thought(message)
         parts += [content.text(text) for text in (message.content, message.refusal) if text]
         parts += calls(message.tool_calls)
         why = _FINISH.get(choice.finish_reason, choice.finish_reason)
@@ -205,130 +206,7 @@ def outputs(r: ChatCompletion) -> list[content.Message]:
     return messages
 
 
-def _thought(message: Any) -> list[content.Part]:
+def thought(message: Any) -> list[content.Part]:
     """Read the reasoning that some hosts (DeepSeek, vLLM, OpenRouter) put beside the answer."""
-    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    return [content.reasoning(thought)] if isinstance(thought, str) else []
-
-
-# --- Streams ---------------------------------------------------------------------------------------------
-
-
-class _Message:
-    """What the deltas of one choice add up to."""
-
-    __slots__ = ("_calls", "_content", "_reasoning", "_refusal", "role")
-
-    def __init__(self) -> None:
-        self.role = "assistant"
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
-        self._calls: dict[Any, dict[str, Any]] = {}
-
-    def add(self, delta: Any) -> None:
-        """Take one delta in."""
-        if delta.content:
-            self._content.append(delta.content)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
-        for thought in _thought(delta):
-            self._reasoning.append(thought["content"])
-        for call in delta.tool_calls or ():
-            key = call.id if call.index is None else call.index  # some hosts send calls whole and uncounted
-            known = self._calls.setdefault(key, {"function": {"name": "", "arguments": ""}})
-            known["id"] = known.get("id") or call.id
-            if call.function is not None:
-                known["function"]["name"] += call.function.name or ""
-                known["function"]["arguments"] += call.function.arguments or ""
-
-    @property
-    def content(self) -> str:
-        return "".join(self._content)
-
-    @property
-    def refusal(self) -> str:
-        return "".join(self._refusal)
-
-    @property
-    def reasoning(self) -> str | None:
-        return "".join(self._reasoning) or None
-
-    @property
-    def tool_calls(self) -> list[dict[str, Any]]:
-        return list(self._calls.values())
-
-
-class _Choice:
-    __slots__ = ("finish_reason", "message")
-
-    def __init__(self) -> None:
-        self.finish_reason: Any = None
-        self.message = _Message()
-
-
-class Fold:
-    """Adds chunks up to what reads like a ChatCompletion."""
-
-    __slots__ = ("_choices", "_content", "_head", "_last", "usage")
-
-    def __init__(self, *, content: bool) -> None:
-        """Start empty."""
-        self._content = content
-        self._head: Any = None
-        self._last: Any = None
-        self._choices: dict[Any, _Choice] = {}
-        self.usage: Any = None
-
-    def add(self, chunk: ChatCompletionChunk) -> bool:
-        """Take one chunk in."""
-        self._last = chunk
-        if self._head is None and chunk.model:  # Azure's first chunk has filter results and no model
-            self._head = chunk
-        if chunk.usage is not None:
-            self.usage = chunk.usage
-        output = False
-        for choice in chunk.choices or ():
-            known = self._choices.get(choice.index)
-            if known is None:
-                known = self._choices[choice.index] = _Choice()
-            if choice.finish_reason is not None:
-                known.finish_reason = choice.finish_reason
-            delta = choice.delta
-            if delta.content or delta.tool_calls or delta.refusal:
-                output = True
-            elif choice.finish_reason is None:
-                output = output or any(getattr(delta, name, None) for name in _RARE_OUTPUT)
-            if self._content:
-                known.message.add(delta)
-        return output
-
-    @property
-    def answer(self) -> Any:
-        """Give what has been received, if anything has."""
-        return None if self._last is None else self
-
-    @property
-    def id(self) -> Any:
-        """The completion's id."""
-        return (self._head or self._last).id
-
-    @property
-    def model(self) -> Any:
-        """The model that answers."""
-        return (self._head or self._last).model
-
-    @property
-    def service_tier(self) -> Any:
-        """The tier that served the call."""
-        return self._last.service_tier
-
-    @property
-    def system_fingerprint(self) -> Any:
-        """The back end's configuration."""
-        return self._last.system_fingerprint
-
-    @property
-    def choices(self) -> list[_Choice]:
-        """The choices, in order."""
-        return list(self._choices.values())
+    said = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return [content.reasoning(said)] if isinstance(said, str) else []

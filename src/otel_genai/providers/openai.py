@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _chat, _responses, _stainless
+from otel_genai.providers import _chat, _chat_stream, _responses, _stainless
 from otel_genai.spec import Attributes, Body, Operation, Provider, Row
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def texts(r: Completion) -> list[content.Message]:
     ]
 
 
-class CompletionFold(_chat.Fold):
+class CompletionFold(_chat_stream.Fold):
     """Adds the chunks of a legacy completion up."""
 
     __slots__ = ("_texts",)
@@ -139,7 +139,7 @@ CHAT = Operation(
     inputs=_chat.inputs,
     tools=_chat.tools,
     outputs=_chat.outputs,
-    fold=_chat.Fold,
+    fold=_chat_stream.Fold,
 )
 RESPONSES = Operation(
     name=s.CHAT,

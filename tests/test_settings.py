@@ -1,0 +1,207 @@
+"""Settings: keyword over environment over default; bad values are told, and never guessed."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import subprocess
+import sys
+
+import pytest
+
+import otel_genai
+from otel_genai import Capture, Settings, settings
+from otel_genai.settings import VARIABLES, from_env
+
+CAPTURE, EVENT, SEMCONV, DISABLED, GAPS = VARIABLES.values()
+GOOD = [
+    ("capture", "NO_CONTENT", Capture.NO_CONTENT),
+    ("capture", "SPAN_ONLY", Capture.SPAN_ONLY),
+    ("capture", "EVENT_ONLY", Capture.EVENT_ONLY),
+    ("capture", " span_and_event ", Capture.SPAN_AND_EVENT),
+    ("capture", "true", Capture.SPAN_ONLY),
+    ("capture", "True", Capture.SPAN_ONLY),
+    ("capture", "false", Capture.NO_CONTENT),
+    ("emit_event", "true", True),
+    ("emit_event", "FALSE", False),
+    ("semconv", "published", "published"),
+    ("semconv", "Latest", "latest"),
+    ("semconv", "both", "both"),
+    ("disabled", "openai", frozenset({"openai"})),
+    ("disabled", " OpenAI , anthropic,,", frozenset({"openai", "anthropic"})),
+    ("stream_gaps", "0", 0),
+    ("stream_gaps", "100", 100),
+    ("stream_gaps", "all", None),
+]
+MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
+BAD = [
+    ("capture", "spans", f"'spans' is not one of {MODES}", "NO_CONTENT"),
+    ("capture", "1", f"'1' is not one of {MODES}", "NO_CONTENT"),
+    ("emit_event", "maybe", "'maybe' is not one of true, false", "None"),
+    ("semconv", "newest", "'newest' is not one of published, latest, both", "'published'"),
+    ("stream_gaps", "-1", "'-1' is not a number of gaps (0 or more) or all", "16"),
+    ("stream_gaps", "many", "'many' is not a number of gaps (0 or more) or all", "16"),
+]
+OTHERS = {
+    "capture": (Capture.EVENT_ONLY, "SPAN_ONLY"),
+    "emit_event": (False, "true"),
+    "semconv": ("both", "latest"),
+    "disabled": (frozenset({"toy"}), "openai"),
+    "stream_gaps": (3, "5"),
+}
+every = pytest.mark.parametrize("name", VARIABLES)
+
+
+@pytest.fixture(autouse=True)
+def _first_time(monkeypatch):
+    """Warn in every test as if it were the first."""
+    monkeypatch.setattr(settings, "_warned", set())
+
+
+def test_the_defaults_are_the_safe_choice():
+    """No content, the published names, every provider."""
+    assert from_env({}) == Settings()
+    assert dataclasses.asdict(Settings()) == {
+        "capture": Capture.NO_CONTENT,
+        "emit_event": None,
+        "semconv": "published",
+        "disabled": frozenset(),
+        "stream_gaps": 16,
+    }
+
+
+def test_every_setting_has_its_variable():
+    """Each can be set without touching the program."""
+    assert VARIABLES == {
+        "capture": "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "emit_event": "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT",
+        "semconv": "OTEL_GENAI_SEMCONV",
+        "disabled": "OTEL_GENAI_DISABLED",
+        "stream_gaps": "OTEL_GENAI_STREAM_GAPS",
+    }
+    assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
+
+
+@pytest.mark.parametrize(("name", "text", "value"), GOOD)
+def test_a_setting_is_read_from_the_environment(name, text, value):
+    """Every value that is accepted, whatever its case, and with blanks around it."""
+    assert getattr(from_env({VARIABLES[name]: text}), name) == value
+
+
+@pytest.mark.parametrize(("name", "text", "value"), GOOD)
+def test_a_setting_is_taken_as_a_keyword(name, text, value):
+    """A keyword may be the word that the environment would hold, or the value itself."""
+    assert getattr(Settings(**{name: text}), name) == value
+    assert getattr(Settings(**{name: value}), name) == value
+
+
+@every
+def test_a_keyword_wins_over_the_environment(name):
+    """And the environment over the default."""
+    value, text = OTHERS[name]
+    assert getattr(from_env({VARIABLES[name]: text}), name) != getattr(Settings(), name)
+    assert getattr(from_env({VARIABLES[name]: text}, **{name: value}), name) == value
+
+
+@every
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_an_empty_variable_is_none(name, blank, caplog):
+    """As OpenTelemetry has it."""
+    assert from_env({VARIABLES[name]: blank}) == Settings()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("name", "value", "accepted", "safe"), BAD)
+def test_a_bad_value_raises_and_says_what_is_accepted(name, value, accepted, safe):
+    """In code a slip is an error, wherever the settings are made."""
+    for make in (Settings, from_env, otel_genai.instrument):
+        with pytest.raises(ValueError, match="is not") as caught:
+            make(**{name: value})
+        assert str(caught.value) == f"Settings({name}=...): {accepted}"
+
+
+@pytest.mark.parametrize("value", [None, 1, ["openai", 3]])
+def test_values_of_another_type_are_told_apart(value):
+    """Whatever is not a list of names is an error, whatever is one is read."""
+    if isinstance(value, list):
+        assert Settings(disabled=value).disabled == {"openai", "3"}
+        return
+    with pytest.raises(
+        ValueError, match=f"{value} is not a list of provider names, such as openai,anthropic"
+    ):
+        Settings(disabled=value)
+
+
+@pytest.mark.parametrize(("name", "value", "accepted", "safe"), BAD)
+def test_a_bad_value_in_the_environment_warns_once_and_is_safe(name, value, accepted, safe, caplog):
+    """One line names the variable, the value, what is accepted and what is used, however often it is read."""
+    for _ in range(3):
+        assert from_env({VARIABLES[name]: value}) == Settings()
+    told = [(record.levelno, record.getMessage()) for record in caplog.records]
+    assert told == [(logging.WARNING, f"{VARIABLES[name]}: {accepted}; using {safe} instead")]
+
+
+def test_a_bad_variable_leaves_the_others_alone(caplog):
+    """One slip costs one setting."""
+    read = from_env({CAPTURE: "spans", SEMCONV: "latest"})
+    assert read == Settings(semconv="latest")
+    assert len(caplog.records) == 1
+
+
+def test_a_keyword_over_a_bad_variable_asks_nobody(caplog):
+    """What is not used is not complained about."""
+    assert from_env({CAPTURE: "spans"}, capture="SPAN_ONLY").capture is Capture.SPAN_ONLY
+    assert caplog.records == []
+
+
+def test_an_unknown_setting_is_a_type_error():
+    """As for any function of Python's."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'captured'"):
+        otel_genai.instrument(captured="SPAN_ONLY")
+
+
+def test_settings_are_frozen():
+    """What was decided stays so."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().capture = Capture.SPAN_ONLY
+
+
+def test_settings_come_as_one_object_or_one_by_one():
+    """Both at once would leave open which wins."""
+    with pytest.raises(TypeError, match=r"takes settings or single ones, not both: leave out capture$"):
+        otel_genai.instrument(settings=Settings(), capture="SPAN_ONLY")
+
+
+def test_settings_as_one_object_leave_the_environment_out(monkeypatch, caplog):
+    """Whoever makes the settings says everything."""
+    monkeypatch.setenv(CAPTURE, "spans")
+    monkeypatch.setenv(DISABLED, "openai")
+    otel_genai.instrument(settings=Settings())
+    assert [status.state for status in otel_genai.providers()] != ["disabled"]
+    assert "CAPTURE" not in caplog.text
+
+
+@pytest.mark.parametrize("capture", Capture)
+@pytest.mark.parametrize("emit_event", [None, True, False])
+def test_events_are_emitted_when_asked_for_or_needed(capture, emit_event):
+    """Unset means: when they carry content."""
+    chosen = Settings(capture=capture, emit_event=emit_event)
+    assert chosen.events is (capture.on_event if emit_event is None else emit_event)
+
+
+def test_the_older_switch_changes_nothing():
+    """`OTEL_SEMCONV_STABILITY_OPT_IN` was set for older packages; dashboards must not go blank."""
+    code = (
+        "from otel_genai import testing, inference\n"
+        "with testing.capture() as seen:\n"
+        "    with inference('m', provider='p') as call: call.usage(input_tokens=1, output_tokens=2)\n"
+        "print(sorted(seen.metrics), [(e['name'], e['attributes']) for e in seen.spans], seen.events)\n"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=opt_in, capture_output=True, text=True, check=True
+        ).stdout
+        for opt_in in ({}, {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"})
+    ]
+    assert told[0] == told[1]
+    assert "'gen_ai.client.token.usage'" in told[0]
