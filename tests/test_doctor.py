@@ -74,3 +74,19 @@ def test_everything_stands_in_the_way():
         "set OTEL_SERVICE_NAME, by which back ends find the program",
         f"start a Collector at 127.0.0.1:1, or set {variables} to one that answers",
     ]
+
+
+def test_another_instrumentation_is_named(receiver, tmp_path):
+    """Whoever else instruments the same SDK is named, with both ways to settle it."""
+    package = tmp_path / "other_openai-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: other-openai\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[opentelemetry_instrumentor]\nopenai = other:Instrumentor\n")
+    status, found, advice = doctor(
+        PYTHONPATH=str(tmp_path),
+        OTEL_SERVICE_NAME="shop",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.grpc_endpoint,
+    )
+    assert status == 2
+    assert found["also there"] == "other-openai instruments openai too: two spans for every call"
+    assert advice == ["set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=openai, or OTEL_GENAI_DISABLED=openai"]

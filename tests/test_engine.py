@@ -67,8 +67,10 @@ def clock(monkeypatch):
         monkeypatch.setattr(module, "perf_counter", lambda: float(next(ticks)))
 
 
-def span(*parts, name="chat toy-1", error=None, **more):
+def span(*parts, name="chat toy-1", error=None, outcome=None, **more):
     """Describe a span: what it has beyond the usual."""
+    outcome = outcome or ("failed" if error else None)
+    parts = [*parts, {"otel_genai.outcome": outcome}] if outcome else parts
     attributes = {key: value for part in parts for key, value in part.items()}
     return {
         "name": name,
@@ -85,6 +87,13 @@ def span(*parts, name="chat toy-1", error=None, **more):
 def point(attributes, total=1.0, **more):
     """Describe a data point with one record in it."""
     return {"attributes": dict(attributes), "count": 1, "sum": total, "exemplars": 1, **more}
+
+
+def calls(outcome="completed", of=REQUEST):
+    """Describe the counter of one call."""
+    keys = ("gen_ai.provider.name", "gen_ai.request.model")
+    dimensions = {"otel_genai.outcome": outcome, **{key: of[key] for key in keys}}
+    return {"otel_genai.calls": [{"attributes": dimensions, "value": 1, "exemplars": 1}]}
 
 
 def refuse(body=None):
@@ -113,6 +122,7 @@ async def test_a_call_that_answers_is_a_span_and_three_records(seen, clock, clie
     }
     assert seen.spans == [span(REQUEST, asked, ANSWERED)]
     assert seen.metrics == {
+        **calls(),
         "gen_ai.client.operation.duration": [point(DIMENSIONS)],
         "gen_ai.client.token.usage": [
             point({**DIMENSIONS, "gen_ai.token.type": "input"}, 5),
@@ -130,6 +140,7 @@ async def test_a_call_that_raises_is_an_error_without_the_provider_s_words(seen,
     assert caught.value.args == ("you said: say hello",)
     assert seen.spans == [span(REQUEST, error=True)]
     assert seen.metrics == {
+        **calls("failed"),
         "gen_ai.client.operation.duration": [point({**REQUEST, "error.type": "RefusedError"})],
     }
 
@@ -160,11 +171,12 @@ async def test_what_only_stops_a_program_is_no_error(seen, client, stop):
 
     with pytest.raises(stop):
         await ask(client(serve))
-    assert seen.spans == [span(REQUEST)]
+    outcome = "cancelled" if stop is asyncio.CancelledError else "stopped"
+    assert seen.spans == [span(REQUEST, outcome=outcome)]
 
 
 async def test_a_cancelled_task_ends_its_span(seen):
-    """A call cancelled while it waits ends its span as abandoned."""
+    """A call cancelled while it waits ends its span as cancelled."""
     waiting = asyncio.Event()
 
     async def serve(body):
@@ -176,7 +188,7 @@ async def test_a_cancelled_task_ends_its_span(seen):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert seen.spans == [span(REQUEST)]
+    assert seen.spans == [span(REQUEST, outcome="cancelled")]
 
 
 @both
@@ -189,6 +201,7 @@ async def test_a_stream_read_to_its_end_is_one_span_with_its_times(seen, clock, 
     times = {"gen_ai.response.time_to_first_chunk": 1.0, "otel_genai.longest_gap": 1.0}
     assert seen.spans == [span(REQUEST, STREAMED, ANSWERED, times)]
     assert seen.metrics == {
+        **calls(),
         "gen_ai.client.operation.duration": [point(DIMENSIONS, 3.0)],
         "gen_ai.client.operation.time_to_first_chunk": [point(DIMENSIONS)],
         "gen_ai.client.operation.time_per_output_chunk": [point(DIMENSIONS)],
@@ -217,7 +230,7 @@ async def test_a_closed_stream_ends_its_span_with_what_came(seen, client):
     assert (await anext(stream) if client is AsyncClient else next(stream)).model == "toy-1-0"
     await close(stream)
     known = {"gen_ai.response.id": "a-1", "gen_ai.response.model": "toy-1-0"}
-    assert seen.spans == [span(REQUEST, STREAMED, known)]
+    assert seen.spans == [span(REQUEST, STREAMED, known, outcome="stopped")]
 
 
 @both
@@ -225,7 +238,7 @@ async def test_a_dropped_stream_ends_its_span(seen, client):
     """A stream that nobody began to read ends its span when it is dropped."""
     await ask(client(), stream=True)
     gc.collect()
-    assert seen.spans == [span(REQUEST, STREAMED)]
+    assert seen.spans == [span(REQUEST, STREAMED, outcome="stopped")]
 
 
 async def test_breaking_out_of_a_stream_ends_its_span(seen):
@@ -288,7 +301,7 @@ async def test_a_raw_body_given_up_ends_its_span(seen, client):
     for _ in range(2):
         await (response.aclose() if client is AsyncClient else asyncio.to_thread(response.close))
     assert response.closed == 2
-    assert seen.spans == [span(REQUEST, STREAMED)]
+    assert seen.spans == [span(REQUEST, STREAMED, outcome="stopped")]
 
 
 @both
@@ -296,7 +309,7 @@ async def test_a_raw_body_dropped_ends_its_span(seen, client):
     """A response that nobody reads or closes ends its span when it is dropped."""
     await ask(client(), raw=True)
     gc.collect()
-    assert seen.spans == [span(REQUEST)]
+    assert seen.spans == [span(REQUEST, outcome="stopped")]
 
 
 @both
@@ -351,7 +364,7 @@ def test_a_call_ended_by_many_threads_ends_once(seen):
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen.spans == [span(REQUEST, STREAMED)]
+    assert seen.spans == [span(REQUEST, STREAMED, outcome="stopped")]
     assert [found["count"] for found in seen.metrics["gen_ai.client.operation.duration"]] == [1]
 
 
@@ -394,12 +407,14 @@ INFERENCE = {
     "gen_ai.client.inference.time_to_first_chunk",
     "gen_ai.client.inference.usage.input_tokens",
     "gen_ai.client.inference.usage.output_tokens",
+    "otel_genai.calls",
 }
 OPERATION = {
     "gen_ai.client.operation.duration",
     "gen_ai.client.operation.time_per_output_chunk",
     "gen_ai.client.operation.time_to_first_chunk",
     "gen_ai.client.token.usage",
+    "otel_genai.calls",
 }
 
 
@@ -420,7 +435,7 @@ def test_a_generation_leaves_the_other_operations_alone(generation):
     with testing.capture(toy.PROVIDER, semconv=generation) as seen:
         Client().embed()
     tokens = set() if generation == "latest" else {"gen_ai.client.token.usage"}
-    assert set(seen.metrics) == {"gen_ai.client.operation.duration"} | tokens
+    assert set(seen.metrics) == {"gen_ai.client.operation.duration", "otel_genai.calls"} | tokens
 
 
 def test_token_counters_are_split_by_modality():

@@ -119,6 +119,14 @@ SEARCHED = {
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "ranker",
 }
+
+
+def calls(of):
+    """Describe the counter of one call."""
+    keys = ("gen_ai.provider.name", "gen_ai.request.model")
+    return {"otel_genai.outcome": "completed", **{key: of[key] for key in keys}}, 1
+
+
 BLOCKS = {
     "inference": {
         "make": infer,
@@ -163,6 +171,7 @@ BLOCKS = {
             ],
         },
         "metrics": {
+            "otel_genai.calls": [calls(DIMENSIONS)],
             "gen_ai.client.operation.duration": [(DIMENSIONS, 3.0)],
             "gen_ai.client.operation.time_to_first_chunk": [(DIMENSIONS, 1.0)],
             "gen_ai.client.operation.time_per_output_chunk": [(DIMENSIONS, 1.0)],
@@ -188,6 +197,7 @@ BLOCKS = {
         },
         "content": {},
         "metrics": {
+            "otel_genai.calls": [calls(EMBEDDED)],
             "gen_ai.client.operation.duration": [({**EMBEDDED, "gen_ai.response.model": "e5-large-0"}, 1.0)],
             "gen_ai.client.token.usage": [
                 ({**EMBEDDED, "gen_ai.response.model": "e5-large-0", "gen_ai.token.type": "input"}, 3)
@@ -298,9 +308,9 @@ def expected(block, **more):
 
 
 def measured(seen):
-    """Give what was measured: name -> (attributes, sum)."""
+    """Give what was measured: name -> (attributes, sum or count)."""
     return {
-        name: [(point["attributes"], point["sum"]) for point in points]
+        name: [(point["attributes"], point.get("sum", point.get("value"))) for point in points]
         for name, points in seen.metrics.items()
     }
 
@@ -375,18 +385,23 @@ def test_a_block_that_raises_is_an_error(seen, block):
     assert ended["status"] == "ERROR"
     assert ended["description"] is None
     assert ended["attributes"]["error.type"] == "RefusedError"
+    assert ended["attributes"]["otel_genai.outcome"] == "failed"
     assert ended["events"] == [{"name": "exception", "exception.type": "RefusedError"}]
     [duration] = [points for name, points in measured(seen).items() if name.endswith(".duration")]
     assert duration[0][0]["error.type"] == "RefusedError"
 
 
 @every
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
-def test_a_block_that_is_stopped_is_no_error(seen, block, stop):
+@pytest.mark.parametrize(
+    ("stop", "outcome"),
+    [(KeyboardInterrupt, "stopped"), (asyncio.CancelledError, "cancelled"), (GeneratorExit, "stopped")],
+)
+def test_a_block_that_is_stopped_is_no_error(seen, block, stop, outcome):
     """What only stops a program or a task is nobody's error."""
     with pytest.raises(stop), block["make"]():
         raise stop
-    assert seen.spans[0]["status"] == "UNSET"
+    [ended] = seen.spans
+    assert (ended["status"], ended["attributes"]["otel_genai.outcome"]) == ("UNSET", outcome)
 
 
 @pytest.mark.parametrize("make", [otel_genai.inference, otel_genai.embeddings])

@@ -14,6 +14,8 @@ SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20
 TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
 CORE = {
     "error.type",
+    "http.request.resend_count",
+    "http.response.status_code",
     "exception.message",
     "exception.stacktrace",
     "exception.type",

@@ -320,6 +320,9 @@ class Hook:
             operation, body, Server("toy", "toy.test", 443), bool(body.get("stream")), args, kwargs
         )
 
+    def hold(self, request):
+        """Nothing of a body can be read only once."""
+
     def stream_class(self, request):
         """Give the class asked for."""
         return request.kwargs.get("stream_cls")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import traceback
 from collections.abc import Callable
 from operator import attrgetter
@@ -27,7 +28,7 @@ BAD_DATA = (AttributeError, LookupError, TypeError, ValueError)
 
 _PLAIN = frozenset({str, int, float, bool})
 _ANSWER = attrgetter("answer")
-_MODEL_CALLS = {*s.INFERENCE, s.EMBEDDINGS}
+_CANCELLATIONS = ("CancelledError", "Cancelled")  # asyncio's, and trio's, which is not imported for it
 
 
 class Bound:
@@ -150,6 +151,7 @@ class Call:
         "scope",
         "span",
         "started",
+        "terminated",
         "times",
         "written",
     )  # fmt: skip
@@ -165,9 +167,11 @@ class Call:
         self.written: dict[str, Any] = {}
         self.fold: Any = None
         self.times: list[float] = []
+        self.terminated = False
         self._absorbed: Attributes = {}
         self._once = [True]
-        self.scope = _context.Scope(around, call=self, frame=frame)
+        below = _context.carried(here) if frame is not None else None
+        self.scope = _context.Scope(around, call=self, frame=frame, below=below)
         self.outer = _outer(around, bound.operation.name)
         self.span: Span = INVALID_SPAN
         self.context = otel.set_value(_context.KEY, self.scope, here)
@@ -206,19 +210,23 @@ class Call:
         self.bound.misread(error)
 
     def done(self, answer: Any = None) -> None:
-        """End: the answer was read to its end."""
-        self._end(None, answer)
+        """End: the answer was read to its end, or to where the connection was cut."""
+        cut = self.fold is not None and not self.terminated and not getattr(self.fold, "complete", True)
+        self._end(s.TRUNCATED if cut else s.COMPLETED, answer)
 
     def failed(self, error: BaseException, answer: Any = None) -> None:
         """End: the call raised. What only stops a program or a task is nobody's error."""
         if isinstance(error, Exception):
-            self._end(error, answer)
+            self._end(s.FAILED, answer, error)
         else:
-            self.abandoned(answer)
+            self._end(s.CANCELLED if type(error).__name__ in _CANCELLATIONS else s.STOPPED, answer)
 
     def abandoned(self, answer: Any = None) -> None:
         """End: the caller wanted no more; what was received is kept."""
-        self._end(None, answer, stopped=True)
+        if self.fold is not None and getattr(self.fold, "complete", False):
+            self.done(answer)  # there was nothing more to come
+        else:
+            self._end(s.CANCELLED if _is_cancelling() else s.STOPPED, answer)
 
     def absorb(self, inner: Call, found: Attributes) -> None:
         """Take in what a call within knows of the same inference: counts add up, the rest fills gaps."""
@@ -231,27 +239,30 @@ class Call:
             self.written.setdefault(key, value)
         self.times = self.times or inner.times
 
-    def _end(self, error: Exception | None, answer: Any, *, stopped: bool = False) -> None:
+    def _end(self, outcome: str, answer: Any, error: Exception | None = None) -> None:
         seconds = perf_counter() - self.started
         try:
             self._once.pop()
         except IndexError:
             return
         self.scope.close()
-        bound = self.bound
+        telemetry, who = self.bound.telemetry, (self.bound.provider, self.bound.operation.name)
+        before = telemetry.failures.get(who)
         try:
             try:
-                found = self._read(answer, stopped=stopped)
+                found = self._read(answer, outcome)
                 if self.outer is not None:
                     self.outer.absorb(self, found)
                 else:
-                    self._emit(found, error, seconds)
+                    self._emit(found, outcome, error, seconds)
             finally:
                 self.span.end(self._began + int(seconds * 1e9))  # the metric's duration, to the nanosecond
         except Exception as failure:  # noqa: BLE001 (the guard)
-            bound.telemetry.failed(bound.provider, bound.operation.name, failure)
+            telemetry.failed(*who, failure)
+        if before is not None and telemetry.failures.get(who) == before:
+            del telemetry.failures[who]  # this one went well: it was not in a row
 
-    def _read(self, answer: Any, *, stopped: bool) -> Attributes:
+    def _read(self, answer: Any, outcome: str) -> Attributes:
         """Say in attributes what was answered."""
         bound = self.bound
         found = {key: value for key, value in self._absorbed.items() if key not in self.attributes}
@@ -260,6 +271,9 @@ class Call:
         if answer is not None:
             for reader in bound.operation.response:
                 found.update(bound.read(reader, answer))
+            fault = bound.operation.fault and bound.read(bound.operation.fault, answer)
+            if fault and outcome in (s.COMPLETED, s.TRUNCATED):
+                found[s.ERROR_TYPE] = fault
             if bound.operation.outputs and (self.span.is_recording() or bound.on_event or self.outer):
                 self.write(s.OUTPUT_MESSAGES, bound.captures and bound.read(bound.operation.outputs, answer))
         found.update(self.found)
@@ -267,32 +281,50 @@ class Call:
         if reasons and None in reasons:
             # A reason that was due and did not come is an error; one that was not waited for is not.
             found[s.RESPONSE_FINISH_REASONS] = [reason or s.FINISH_ERROR for reason in reasons]
-            if stopped:
+            if outcome in (s.STOPPED, s.CANCELLED):
                 del found[s.RESPONSE_FINISH_REASONS]
         if self.times:
             found[s.RESPONSE_TIME_TO_FIRST_CHUNK] = self.times[0] - self.started
         return found
 
-    def _emit(self, found: Attributes, error: Exception | None, seconds: float) -> None:
+    def _emit(self, found: Attributes, outcome: str, error: Exception | None, seconds: float) -> None:
         """Put everything on the span, the event and the metrics."""
         bound = self.bound
         gaps = [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
         if gaps:
             found[s.LONGEST_GAP] = max(gaps)
-        if error is not None:
-            found[s.ERROR_TYPE] = type(error).__qualname__
-            self._describe(error)
+        outcome = self._judge(found, outcome, error)
         if self.span.is_recording():
+            if bound.target in found and bound.target not in self.attributes:
+                self.span.update_name(f"{bound.operation.name} {found[bound.target]}")
             told = {key: content.to_json(value) for key, value in self.written.items() if bound.on_span}
             self.span.set_attributes({**found, **told})
         if bound.emits:
             told = {key: content.to_plain(value) for key, value in self.written.items() if bound.on_event}
             everything = {**self.attributes, **found, **told}
             bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, everything, self.context)
-        self._measure({**self.attributes, **found}, gaps, seconds)
+        self._measure({**self.attributes, **found}, outcome, gaps, seconds)
 
-    def _measure(self, found: Attributes, gaps: list[float], seconds: float) -> None:
+    def _judge(self, found: Attributes, outcome: str, error: Exception | None) -> str:
+        """Say how the call ended, and mark the span if that is an error."""
+        if error is not None:
+            found[s.ERROR_TYPE] = type(error).__qualname__
+            if self.bound.operation.error is not None:
+                found.update(self.bound.read(self.bound.operation.error, error))
+            self._describe(error)
+        elif s.ERROR_TYPE in found:
+            outcome = s.FAILED
+        elif outcome == s.TRUNCATED:
+            found[s.ERROR_TYPE] = s.ERROR_TRUNCATED
+        if error is None and s.ERROR_TYPE in found:
+            self.span.set_status(Status(StatusCode.ERROR))
+        if outcome != s.COMPLETED:
+            found[s.OUTCOME] = outcome
+        return outcome
+
+    def _measure(self, found: Attributes, outcome: str, gaps: list[float], seconds: float) -> None:
         meters, context = self.bound.meters, self.context
+        meters.call(outcome, found, context)
         dimensions = {key: found[key] for key in meters.keys if key in found}
         failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else {}
         meters.duration(seconds, {**dimensions, **failure}, context)
@@ -314,6 +346,19 @@ class Call:
         self.span.add_event(s.EVENT_EXCEPTION, details)
 
 
+def _is_cancelling() -> bool:
+    """Whether the caller leaves a `with` block because its task is cancelled."""
+    error = sys.exc_info()[1]
+    if type(error).__name__ not in _CANCELLATIONS:
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in ("__exit__", "__aexit__"):
+            return any(value is error for value in frame.f_locals.values())
+        frame = frame.f_back
+    return False
+
+
 class _Unread:
     """Stands in for the fold of an operation that has none: the stream's end is all that is known."""
 
@@ -333,11 +378,11 @@ def _outer(around: _context.Scope | None, operation: str) -> Call | None:
     Only model calls are looked through: what a tool or an agent asks a model is a call of its own.
     """
     outer = around.call if around else None
-    while outer is not None and operation in _MODEL_CALLS:
+    while outer is not None and operation in s.MODEL_CALLS:
         name = outer.bound.operation.name
         if outer.open and (name == operation or {name, operation} <= s.INFERENCE):
             return outer
-        if name not in _MODEL_CALLS:
+        if name not in s.MODEL_CALLS:
             return None
         outer = outer.scope.parent.call if outer.scope.parent else None
     return None

@@ -86,7 +86,7 @@ def current(context: Context) -> Scope | None:
     return None
 
 
-def _carried(context: Context) -> Scope | None:
+def carried(context: Context) -> Scope | None:
     """Give the innermost scope that has not ended, whoever it holds for: generators may take turns."""
     scope = context.get(KEY)
     while isinstance(scope, Scope) and not scope.open:
@@ -275,7 +275,7 @@ class _ScopeBlock(Block):
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
-        around, below = current(here), _carried(here)
+        around, below = current(here), carried(here)
         self._scope = Scope(around, self._attributes, suppressed=self._suppressed, frame=frame, below=below)
         return otel.set_value(KEY, self._scope, here)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction
 from typing import Any
 
 import wrapt
 from opentelemetry import context as otel
+from opentelemetry import propagate, trace
 
 from otel_genai import _context, _streams
 from otel_genai._call import Bound, Call
@@ -19,6 +20,10 @@ def _leave(call: Call, token: Any) -> None:
     """Leave the call's context, unless the code that ends it runs in another one: it is not ours to leave."""
     if otel.get_current() is call.context:
         otel.detach(token)
+
+
+def _is_traced() -> bool:
+    return trace.get_current_span().get_span_context().is_valid
 
 
 class Seam:
@@ -49,6 +54,8 @@ class Seam:
             call.failed(error, request.parsed)
             raise
         _leave(call, token)
+        if iscoroutine(result):  # somebody's plain wrapper stands between us and an async function
+            return self._await(call, request, lambda *_, **__: result)
         self._deliver(call, request, result)
         return result
 
@@ -62,7 +69,9 @@ class Seam:
         begun = self._begin(client, args, kwargs)
         if begun is None:
             return await wrapped(*args, **kwargs)
-        call, request = begun
+        return await self._await(*begun, wrapped)
+
+    async def _await(self, call: Call, request: Request, wrapped: Callable[..., Awaitable[Any]]) -> Any:
         token = otel.attach(call.context)
         try:
             result = await wrapped(*request.args, **request.kwargs)
@@ -76,7 +85,8 @@ class Seam:
 
     def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[Call, Request] | None:
         """Begin a call if it is one of ours, and nothing says to keep quiet."""
-        if not self.active:
+        off = self._telemetry.off
+        if not self.active or (off and (self._provider, "request") in off):
             return None
         try:
             here = otel.get_current()
@@ -87,6 +97,8 @@ class Seam:
             if request is None:
                 return None
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
+            if off and (self._provider, request.operation.name) in off:
+                return None
             call = Call(bound, bound.request(request), here, around)
             self._expect(call, request)
         except Exception as error:  # noqa: BLE001 (the guard)
@@ -101,7 +113,10 @@ class Seam:
     def _expect(self, call: Call, request: Request) -> None:
         """Take what must be taken before the call goes out; it goes out whatever happens here."""
         try:
+            if request.carrier is not None and (request.rootless or _is_traced()):
+                propagate.inject(request.carrier, call.context)
             if call.bound.contents:
+                self._hook.hold(request)
                 call.content(request.body)
             if request.stream:
                 call.expect()

@@ -127,6 +127,8 @@ def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -
             owner = getattr(owner, parent)
         getattr(owner, name)
     except AttributeError:
+        if target in provider.optional:
+            return
         installed.skipped = f"{module} {sdk_version(provider.requires)} has no {path}"
         logger.warning("otel-genai cannot see %s: %s", target, installed.skipped)
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import types
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
@@ -22,16 +23,24 @@ if TYPE_CHECKING:
     from otel_genai._call import Call
 
 _STATE = "_otel_genai"
-_LAST_EVENT = b"data: [DONE]"
+_LAST_EVENT = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+_LAST_EVENT_MAX = 64
+"""Bytes that the last event takes at most, with what may follow it."""
+
+
+def _is_last(tail: bytes) -> bool:
+    """Whether a body ends with the event that ends a stream of some APIs; SDKs keep it to themselves."""
+    return _LAST_EVENT.search(tail[-_LAST_EVENT_MAX:]) is not None
 
 
 class Reading:
     """What a stream of ours, and its response, know: the call they answer, once that is known."""
 
-    __slots__ = ("__weakref__", "call", "foreign", "response", "running")
+    __slots__ = ("__weakref__", "_before", "_tail", "call", "foreign", "response", "running")
 
     def __init__(self, *, foreign: bool) -> None:
         """Know no call yet."""
+        self._before = self._tail = b""
         self.foreign = foreign
         self.call: Call | None = None
         self.response: Callable[[], Any] = _nothing
@@ -56,7 +65,7 @@ class Reading:
             self._end(call.failed, error)
             events.close()
             raise
-        self._end(call.done)
+        self._finish(call)
 
     async def aread(self, events: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
         """Pass the events on, taking note of each."""
@@ -78,11 +87,25 @@ class Reading:
             self._end(call.failed, error)
             await events.aclose()
             raise
+        self._finish(call)
+
+    def _finish(self, call: Call) -> None:
+        call.terminated = _is_last(self._before[-_LAST_EVENT_MAX:] + self._tail)
         self._end(call.done)
 
     def tee(self, response: Any, chunks: Any) -> Any:  # noqa: ARG002 (as of a body that is watched)
-        """Give the body's pieces as they come: the events are seen further up."""
-        return chunks
+        """Give the body's pieces as they come, and keep the last: some SDKs hide the last event there."""
+        return self._akeep(chunks) if hasattr(chunks, "__anext__") else self._keep(chunks)
+
+    def _keep(self, chunks: Any) -> Generator[bytes, Any, None]:
+        for chunk in chunks:
+            self._before, self._tail = self._tail, chunk
+            yield chunk
+
+    async def _akeep(self, chunks: Any) -> AsyncGenerator[bytes, None]:
+        async for chunk in chunks:
+            self._before, self._tail = self._tail, chunk
+            yield chunk
 
     def _adder(self, add: Callable[[Any], bool]) -> Callable[[Any], bool]:
         """Give what takes the events in, whatever type the caller wants them to have."""
@@ -150,12 +173,15 @@ def _is_running(reader: Callable[[], Any]) -> bool:
 
 def begin(result: Any, call: Call) -> bool:
     """Tell a stream of ours whose call it answers; False if the result is no such stream."""
-    state = getattr(result, "__dict__", {}).get(_STATE)
+    inside = getattr(result, "__dict__", None)
+    state = inside.get(_STATE) if isinstance(inside, dict) else None
     if not isinstance(state, Reading):
         return False
     state.call = call
     state.response = weakref.ref(result.response)
     _watch(result.response, state)
+    if "_iterator" in result.__dict__:  # made at once; and anthropic 0 denies that a subclass is a Stream
+        result.__class__ = type(result).__mro__[1]
     return True
 
 
@@ -257,11 +283,14 @@ class Tee:
 
     def stop(self) -> None:
         """End the call: the response was closed, early unless the last event had come."""
-        tail = b"".join(chunk for _, chunk in self._chunks[-2:])
-        self._end(self.call.done if _LAST_EVENT in tail else self.call.abandoned)
+        self._end(self.call.done if self._is_terminated() else self.call.abandoned)
+
+    def _is_terminated(self) -> bool:
+        return _is_last(b"".join(chunk for _, chunk in self._chunks[-2:]))
 
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
         if self.call.open:
+            self.call.terminated = self._is_terminated()
             how(*error, self._received())
 
     def _received(self) -> Any:
@@ -270,16 +299,27 @@ class Tee:
         try:
             encoded = bool(self._headers.get("content-encoding"))
             if encoded:
-                # The pieces of a compressed body have no times of their own that mean anything.
-                body = b"".join(chunk for _, chunk in chunks)
-                chunks = [(0.0, self._response_class(200, headers=self._headers, content=body).content)]
+                chunks = [
+                    (0.0, self._decompressed())
+                ]  # the pieces have no times of their own that mean anything
             if "event-stream" not in self._headers.get("content-type", ""):
+                self.call.terminated = True  # what cannot be read cannot be said to be cut
                 return from_text(b"".join(chunk for _, chunk in chunks))
             for at, data in server_sent(chunks):
                 self._take(None if encoded else at, data)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.call.misread(error)
         return None
+
+    def _decompressed(self) -> bytes:
+        """Have a body decompressed as the response itself would."""
+        body = b"".join(chunk for _, chunk in self._chunks)
+        try:
+            content: bytes = self._response_class(200, headers=self._headers, content=body).content
+        except Exception as error:  # the HTTP library's own
+            msg = "the body cannot be decompressed"
+            raise ValueError(msg) from error
+        return content
 
     def _take(self, at: float | None, data: bytes) -> None:
         """Have the call see one event; what cannot be read stays alone."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCOPE = "otel_genai"
+FAILURES = 10
+"""How often in a row an operation may fail before it is switched off."""
 STRICT = "_OTEL_GENAI_STRICT"
 """Private switch: with 1 in this environment variable our own failures raise. Set by our tests."""
 
@@ -46,6 +48,8 @@ class Telemetry:
         self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
         self._instruments: dict[str, Any] = {}
         self._reported: set[tuple[str, str]] = set()
+        self.failures: dict[tuple[str, str], int] = {}
+        self.off: set[tuple[str, str]] = set()
         self._strict = os.environ.get(STRICT) == "1"
 
     def histogram(self, metric: s.Metric) -> Histogram:
@@ -87,6 +91,7 @@ class Telemetry:
             self.counter(s.INTERNAL_ERRORS).add(1, {s.PROVIDER_NAME: provider, s.OPERATION_NAME: operation})
         except Exception:
             logger.debug("a failure could not be counted", exc_info=True)
+        self._count((provider, operation))
         if (provider, operation) not in self._reported:
             self._reported.add((provider, operation))
             logger.warning(
@@ -95,6 +100,13 @@ class Telemetry:
                 operation,
                 exc_info=error,
             )
+
+    def _count(self, who: tuple[str, str]) -> None:
+        """Switch off what fails again and again: the next `instrument()` starts anew."""
+        self.failures[who] = self.failures.get(who, 0) + 1
+        if self.failures[who] == FAILURES and who not in self.off:
+            self.off.add(who)
+            logger.warning("otel-genai switches %s %s off, as it failed %d times in a row", *who, FAILURES)
 
 
 class Meters:
@@ -112,6 +124,7 @@ class Meters:
         self._first: list[Histogram] = []
         self._gaps: list[Histogram] = []
         self._usage = None
+        self._calls = telemetry.counter(s.CALLS) if operation in s.MODEL_CALLS else None
         self._totals: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
         if inference and published:
@@ -127,6 +140,13 @@ class Meters:
             self._counters = {key: telemetry.counter(metric) for key, metric in s.USAGE_COUNTERS.items()}
         if published and (inference or operation == s.EMBEDDINGS):
             self._usage = telemetry.histogram(s.TOKEN_USAGE)
+
+    def call(self, outcome: str, found: Mapping[str, Any], context: Context) -> None:
+        """Count a call by how it ended."""
+        if self._calls is not None:
+            keys = (s.PROVIDER_NAME, s.REQUEST_MODEL)
+            dimensions = {key: found[key] for key in keys if key in found}
+            self._calls.add(1, {s.OUTCOME: outcome, **dimensions}, context)
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""

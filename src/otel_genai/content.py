@@ -35,6 +35,15 @@ def server_tool_call(call_id: object, name: object, details: object) -> Part:
     return {"type": "server_tool_call", "id": call_id, "name": name, "server_tool_call": details}
 
 
+def server_tool_result(call_id: object, name: object, details: object) -> Part:
+    """Build the part that carries the answer of a tool that the provider ran."""
+    return {
+        "type": "server_tool_call_response",
+        "id": call_id,
+        "server_tool_call_response": {"type": name, "content": details},
+    }
+
+
 def file(modality: str, file_id: object) -> Part:
     """Build the part that refers to a file uploaded before."""
     return {"type": "file", "modality": modality, "file_id": file_id}

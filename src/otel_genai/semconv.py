@@ -118,6 +118,10 @@ OPENAI_RESPONSE_SERVICE_TIER = "openai.response.service_tier"
 OPENAI_RESPONSE_SYSTEM_FINGERPRINT = "openai.response.system_fingerprint"
 LONGEST_GAP = "otel_genai.longest_gap"
 """Seconds: the longest wait between two output chunks of a stream."""
+OUTCOME = "otel_genai.outcome"
+"""How a call ended; absent from the span when it was completed."""
+HTTP_STATUS_CODE = "http.response.status_code"
+HTTP_RESEND_COUNT = "http.request.resend_count"
 
 # --- Enum values -----------------------------------------------------------------------------------------
 
@@ -130,6 +134,7 @@ INVOKE_AGENT = "invoke_agent"
 EXECUTE_TOOL = "execute_tool"
 INVOKE_WORKFLOW = "invoke_workflow"
 INFERENCE = frozenset({CHAT, GENERATE_CONTENT, TEXT_COMPLETION})
+MODEL_CALLS = INFERENCE | {EMBEDDINGS}
 
 OPENAI = "openai"
 AZURE_OPENAI = "azure.ai.openai"
@@ -150,6 +155,13 @@ OUTPUT_JSON = "json"
 OUTPUT_TEXT = "text"
 FINISH_ERROR = "error"
 ERROR_OTHER = "_OTHER"
+
+COMPLETED = "completed"
+STOPPED = "stopped"
+CANCELLED = "cancelled"
+TRUNCATED = "truncated"
+FAILED = "failed"
+ERROR_TRUNCATED = "stream_truncated"
 
 # --- Events ----------------------------------------------------------------------------------------------
 
@@ -241,6 +253,7 @@ WORKFLOW_DURATION = Metric(
     "gen_ai.invoke_workflow.duration", "s", "Duration of a workflow's run.", _WORKFLOW_SECONDS
 )
 
+CALLS = Metric("otel_genai.calls", "{call}", "Calls of models, by how they ended.")
 INTERNAL_ERRORS = Metric(
     "otel_genai.instrumentation.errors",
     "{error}",

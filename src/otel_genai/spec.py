@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ class Fold(Protocol):
     def answer(self) -> Any:
         """What has been received so far."""
 
+    # `complete: bool` may say whether the stream's own last event has come; a fold without it is believed.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
@@ -44,6 +46,8 @@ class Operation:
         instructions, inputs, tools: content of the request, from the body.
         outputs: content of the answer.
         fold: adds a stream's events up to an answer.
+        fault: the error code of an answer that is itself a failure, or None.
+        error: what an exception of the SDK tells beyond its class: a better `error.type`, the HTTP status.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Operation:
     tools: Callable[[Body], list[dict[str, Any]]] | None = None
     outputs: Callable[[Any], list[Message]] | None = None
     fold: type[Fold] | None = None
+    fault: Callable[[Any], str | None] | None = None
+    error: Callable[[Any], Attributes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,10 @@ class Request:
     kwargs: dict[str, Any]
     parsed: Any = None
     """The answer, where the SDK can raise after it has read it."""
+    carrier: dict[str, str] | None = None
+    """The request's headers, where the SDK itself would send the trace context in them."""
+    rootless: bool = True
+    """Whether it would do so without a span around the call."""
 
 
 class Hook(Protocol):
@@ -86,6 +96,9 @@ class Hook(Protocol):
 
     def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """Say which operation this call is; None for calls that are not ours."""
+
+    def hold(self, request: Request) -> None:
+        """Keep what of the body can be read only once, so that it can be read and still be sent."""
 
     def stream_class(self, request: Request) -> type[Any] | None:
         """Say which class the SDK would make the stream of, where the caller may choose it."""
@@ -108,11 +121,13 @@ class Provider:
         name: the name users write in settings.
         requires: the SDK's distribution and versions, as in a dependency list.
         hooks: `module:Class.method` -> what is known about that seam.
+        optional: hooks that not every supported version of the SDK has.
     """
 
     name: str
     requires: str
     hooks: Mapping[str, Hook]
+    optional: frozenset[str] = frozenset()
 
     @property
     def modules(self) -> frozenset[str]:
@@ -150,6 +165,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, Json):
         return value._json
     return value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
+
+
+def items(value: Any) -> Iterator[Any]:
+    """Go through a list as plain data; a one-shot iterator is the caller's, and is left alone."""
+    return iter([plain(item) for item in value] if isinstance(value, (list, tuple)) else [])
 
 
 def from_text(body: str | bytes) -> Any:

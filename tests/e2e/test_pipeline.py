@@ -56,11 +56,14 @@ COMPARED = {
     "gen_ai.response.id",
     "gen_ai.response.finish_reasons",
     "error.type",
+    "http.response.status_code",
+    "otel_genai.outcome",
 }
 FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 TOKENS = "gen_ai_client_token_usage"
 DURATION = "gen_ai_client_operation_duration_seconds"
 TO_FIRST_CHUNK = "gen_ai_client_operation_time_to_first_chunk_seconds"
+CALLS = "otel_genai_calls_total"
 
 
 @pytest.fixture(params=RUNS, ids=lambda run: run.service)
@@ -98,6 +101,8 @@ def told_by(exchange: Exchange, port: int) -> Found:
         "gen_ai.request.max_tokens": request.get("max_tokens") or request.get("max_output_tokens"),
         "gen_ai.request.choice.count": request.get("n"),
         "error.type": ERRORS.get(exchange.status),
+        "http.response.status_code": exchange.status if exchange.status in ERRORS else None,
+        "otel_genai.outcome": "failed" if exchange.status in ERRORS else None,
     }
     if exchange.status == 200:
         answer = responses_answer(exchange) if path(exchange) == "/v1/responses" else chat_answer(exchange)
@@ -258,6 +263,16 @@ def test_durations(seen: Stored, expected: list[Found]) -> None:
     assert {"0.01", "81.92", "327.68", "+Inf"} <= {dict(s)["le"] for s in seen.series[f"{DURATION}_bucket"]}
 
 
+def test_calls(seen: Stored, expected: list[Found]) -> None:
+    """Prometheus has the number of calls by how they ended, model and provider."""
+    counts: Counter[Labels] = Counter()
+    for attributes in expected:
+        told = {key: attributes[key] for key in ("gen_ai.provider.name", "gen_ai.request.model")}
+        outcome = attributes.get("otel_genai.outcome", "completed")
+        counts[labels(told, otel_genai_outcome=outcome)] += 1
+    assert seen.series[CALLS] == counts
+
+
 def test_times_to_first_chunk(seen: Stored, exchanges: list[Exchange], expected: list[Found]) -> None:
     """Prometheus has one time to the first chunk for each stream, the one that its span has too."""
     counts = Counter(labels(told) for exchange, told in zip(exchanges, expected, strict=True) if exchange.sse)
@@ -350,7 +365,7 @@ def test_nothing_is_refused_or_lost(pipeline: Pipeline) -> None:
     assert {("collector", f"receiver_refused_{kind}") for kind in KINDS} <= counted.keys()
     assert {key: value for key, value in counted.items() if value} == {}
     metrics = {name for seen in pipeline.stored.values() for name in seen.series}
-    assert [name for name in metrics if "otel_genai" in name] == []
+    assert [name for name in metrics if "otel_genai" in name] == [CALLS]
 
 
 def test_a_restart_keeps_everything(pipeline: Pipeline) -> None:

@@ -203,7 +203,12 @@ def metrics(attributes: dict[str, Any], *, chunks: int = 0) -> dict[str, Any]:
         return {"attributes": {**of, **more}, "exemplars": POSITIVE, "count": count, "sum": value}
 
     error = {"error.type": attributes["error.type"]} if "error.type" in attributes else {}
-    found = {"gen_ai.client.operation.duration": [one(**error)]}
+    outcome = {"otel_genai.outcome": attributes.get("otel_genai.outcome", "completed")}
+    asked = {key: of[key] for key in ("gen_ai.provider.name", "gen_ai.request.model")}
+    found = {
+        "otel_genai.calls": [{"attributes": {**outcome, **asked}, "exemplars": POSITIVE, "value": 1}],
+        "gen_ai.client.operation.duration": [one(**error)],
+    }
     tokens = {kind: attributes.get(f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output")}
     if usage := [
         one(count, **{"gen_ai.token.type": kind}) for kind, count in tokens.items() if count is not None
@@ -925,7 +930,9 @@ def _check_answer(seen: Any, reasons: Any, usage: Any, messages: Any) -> None:
     told = json.loads(found["gen_ai.output.messages"]) if "gen_ai.output.messages" in found else None
     assert told == messages
     assert misshapen({"gen_ai.output.messages": told or []}) == []
-    assert seen.spans[0]["status"] == "UNSET"
+    failed = ("ERROR", "server_error", "failed")
+    ended = (seen.spans[0]["status"], found.get("error.type"), found.get("otel_genai.outcome"))
+    assert ended == (failed if reasons == ["error"] else ("UNSET", None, None))
 
 
 @pytest.mark.parametrize(("call", "name", "reasons", "usage", "messages"), [*ANSWERS, *ONLY_WHOLE])
@@ -1005,7 +1012,10 @@ def test_a_failure_is_one_span_without_content(*, answer, error, requests, cls, 
     assert len(wire.requests) == requests
     streaming = {"gen_ai.request.stream": True} if stream else {}
     known = {key: value for key, value in SPANS["chat"].items() if key in _SERVER or key.startswith(ASKED)}
-    told = {**known, **streaming, "error.type": error}
+    status = {"http.response.status_code": int(answer[-3:])} if isinstance(answer, str) else {}
+    resent = {"http.request.resend_count": requests - 1} if requests > 1 else {}
+    ended = {"error.type": error, "otel_genai.outcome": "failed", **status, **resent}
+    told = {**known, **streaming, **ended}
     assert seen.spans == [
         {
             "name": "chat gpt-4.1-mini",
@@ -1062,7 +1072,7 @@ def test_a_call_that_succeeds_in_the_end_is_one_span_without_error(failure, cls)
 @pytest.mark.parametrize(
     ("end", "error"),
     [
-        (None, "APIError"),
+        (None, ("APIError", None)),
         (http.ReadError("CANARY-ERROR"), ("APIConnectionError", "ReadError")),
         (http.ReadTimeout("CANARY-ERROR"), ("APITimeoutError", "ReadTimeout")),
     ],
@@ -1096,8 +1106,9 @@ def test_a_stream_that_breaks_is_an_error_and_keeps_what_came(end, error, cls, r
 
     seen, caught = once("SPAN_ONLY")
     (only,) = seen.spans
-    assert only["status"] == ("ERROR" if caught else "UNSET")
-    assert only["attributes"].get("error.type") == caught
+    assert caught in error
+    assert (only["status"], only["attributes"]["otel_genai.outcome"]) == ("ERROR", "failed")
+    assert only["attributes"]["error.type"] == ("server_error" if end is None else caught)
     assert only["attributes"]["gen_ai.response.id"] == "chatcmpl-CpV9eRrO"
     assert only["attributes"]["gen_ai.response.finish_reasons"] == ["error"]
     said = json.loads(only["attributes"]["gen_ai.output.messages"])
@@ -1106,6 +1117,35 @@ def test_a_stream_that_breaks_is_an_error_and_keeps_what_came(end, error, cls, r
     ]
     seen, _ = once("NO_CONTENT")
     assert not [canary for canary in CANARIES if canary in _everything(seen, caplog)]
+
+
+_CODED = [
+    ({"code": "rate_limit_exceeded", "message": "CANARY-ERROR"}, "rate_limit_exceeded"),
+    ({"type": "server_error", "code": 502}, "server_error"),
+    ({"code": 502, "message": "CANARY-ERROR"}, "_OTHER"),
+    ("CANARY-ERROR", "_OTHER"),
+]
+
+
+@pytest.mark.parametrize("cls", COLOURS)
+@pytest.mark.parametrize(("error", "code"), _CODED)
+@pytest.mark.parametrize("name", APIS)
+def test_an_answer_that_is_an_error_is_told_as_one(name, error, code, cls):
+    """A 200 that holds an error in place of an answer, or a response that failed, has the error's code."""
+    api = APIS[name]
+    body = json.dumps({"error": error, **({"status": "failed"} if name == "responses" else {})}).encode()
+
+    async def ask(c: Any) -> Any:
+        return ways.told(await now(c.post(api.path, cast_to=api.answer, body=api.body)))
+
+    bare, _ = called(ask, [lambda: reply(body, sse=False)], cls)
+    with capture() as seen:
+        got, _ = called(ask, [lambda: reply(body, sse=False)], cls)
+    assert got == bare
+    found = attributes(seen)
+    assert (found["error.type"], found["otel_genai.outcome"]) == (code, "failed")
+    assert seen.spans[0]["status"] == "ERROR"
+    assert "CANARY" not in repr(seen.spans)
 
 
 PARSING = [
@@ -1341,6 +1381,7 @@ def test_a_stream_left_early_ends_its_span_with_what_came(leave, cls):
         "gen_ai.request.stream": True,
         "gen_ai.input.messages": _Json([_says("user", "CANARY-PROMPT")]),
         **(received if came else {}),
+        "otel_genai.outcome": "stopped",
     }
     assert spans == seen.spans
     assert seen.spans == [
@@ -1413,7 +1454,7 @@ def test_a_body_may_come_in_any_shape(shape, name, how, cls):
 
 
 def test_a_compressed_body_that_is_cut_off_costs_nothing_but_itself():
-    """What was received of a compressed body and cannot be read is left out; the span is whole otherwise."""
+    """What was received of a compressed body and cannot be read is left out; that it broke off is told."""
     body = gzip.compress(fake("chat.sse"))[:200]
 
     def answer() -> Any:
@@ -1429,7 +1470,10 @@ def test_a_compressed_body_that_is_cut_off_costs_nothing_but_itself():
 
     with capture() as seen:
         called(call, [answer])
-    assert (seen.spans[0]["status"], "gen_ai.usage.input_tokens" in attributes(seen)) == ("UNSET", False)
+    assert (attributes(seen)["error.type"], "gen_ai.usage.input_tokens" in attributes(seen)) == (
+        "stream_truncated",
+        False,
+    )
 
 
 @pytest.mark.parametrize(("gaps", "recorded"), [(16, 16), (None, 39), (0, None), (100, 39)])
@@ -1481,6 +1525,7 @@ def test_metrics_come_in_the_generation_that_is_asked_for(generation, monkeypatc
         "gen_ai.client.inference.time_per_output_chunk": one(count=3),
         "gen_ai.client.inference.operation.input_tokens": one(29),
         "gen_ai.client.inference.operation.output_tokens": one(8),
+        "otel_genai.calls": published["otel_genai.calls"],
         **_counters(of, {"input": 29, "output": 8, "cache_read.input": 0, "reasoning.output": 0}),
     }
     families = {"published": published, "latest": latest, "both": {**published, **latest}}
@@ -1492,7 +1537,7 @@ def test_embeddings_are_measured_alike_in_every_generation(generation):
     """Embeddings are no inference: their duration has one name in all generations."""
     with capture(semconv=generation) as seen:
         called(next(way for way in WAYS if way.name == "embeddings-create"))
-    names = {"gen_ai.client.operation.duration"}
+    names = {"gen_ai.client.operation.duration", "otel_genai.calls"}
     assert set(seen.metrics) == (names if generation == "latest" else {*names, "gen_ai.client.token.usage"})
 
 

@@ -96,6 +96,9 @@ class Hook:
             ASK, kwargs, Server("mine", "api.mine.test", 443), stream=False, args=args, kwargs=kwargs
         )
 
+    def hold(self, request: Request) -> None:
+        """Nothing of a body can be read only once."""
+
     def stream_class(self, request: Request) -> type[Any] | None:
         """It has no streams."""
 

@@ -1,10 +1,12 @@
 """The providers: name -> module. A module is imported when its SDK is."""
 
 REGISTRY = {
+    "anthropic": "otel_genai.providers.anthropic",
     "openai": "otel_genai.providers.openai",
 }
 
 SDK_MODULES = {
+    "anthropic": ("anthropic",),
     "openai": ("openai",),
 }
 """The modules whose import brings a provider's hooks; a test compares them with the hooks themselves."""

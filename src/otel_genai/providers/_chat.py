@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.spec import Attributes, Body, Row, plain
+from otel_genai.spec import Attributes, Body, Row, items, view
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -15,11 +15,40 @@ if TYPE_CHECKING:
 
 _FORMATS = {"json_object": s.OUTPUT_JSON, "json_schema": s.OUTPUT_JSON}
 _FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+CODES = frozenset(
+    {
+        "bio_policy",
+        "data_residency_mismatch",
+        "empty_image_file",
+        "failed_to_download_image",
+        "image_content_policy_violation",
+        "image_file_not_found",
+        "image_file_too_large",
+        "image_parse_error",
+        "image_too_large",
+        "image_too_small",
+        "insufficient_quota",
+        "invalid_base64_image",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_image_mode",
+        "invalid_image_url",
+        "invalid_prompt",
+        "misalignment_policy_violation",
+        "rate_limit_exceeded",
+        "server_error",
+        "unsupported_image_media_type",
+        "vector_store_timeout",
+    }
+)
+"""The error codes that the API documents: the SDK's `ResponseError.code`, and those of its error guide."""
 
 
 def strings(value: Any) -> list[str]:
     """Make a list of what may be given as one string."""
-    return [value] if isinstance(value, str) else list(value)
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def unless_one(count: int) -> int | None:
@@ -74,6 +103,23 @@ def finish(r: ChatCompletion) -> Attributes:
     return {s.RESPONSE_FINISH_REASONS: [choice.finish_reason for choice in r.choices]}
 
 
+def fault(r: ChatCompletion) -> str | None:
+    """Give the code of an error that came as an answer, or as an event that the SDK did not see."""
+    return None if r.choices and r.choices[-1].finish_reason else fault_of(r)
+
+
+def fault_of(r: Any) -> str | None:
+    """Look for an error beside what was answered; the SDK's types take microseconds to say that none is."""
+    told = getattr(r, "error", None)
+    return code(view(told)) if told else None
+
+
+def code(error: Any) -> str:
+    """Give an error's code if it is a documented one; some have it as their type."""
+    known = (getattr(error, "code", None), getattr(error, "type", None))
+    return next((value for value in known if isinstance(value, str) and value in CODES), s.ERROR_OTHER)
+
+
 def usage(r: ChatCompletion) -> Attributes:
     """Count tokens: cached ones are in the prompt's, reasoning is in the completion's."""
     return {} if r.usage is None else counts(r.usage)
@@ -102,11 +148,6 @@ def counts(u: CompletionUsage) -> Attributes:
 
 
 # --- Content ---------------------------------------------------------------------------------------------
-
-
-def items(value: Any) -> Iterator[Any]:
-    """Go through a list; a one-shot iterator is the caller's, and is left alone."""
-    return iter([plain(item) for item in value] if isinstance(value, (list, tuple)) else [])
 
 
 def inputs(body: Body) -> list[content.Message]:

@@ -67,7 +67,7 @@ class _Choice:
 class Fold:
     """Adds chunks up to what reads like a ChatCompletion."""
 
-    __slots__ = ("_choices", "_content", "_head", "_last", "usage")
+    __slots__ = ("_choices", "_content", "_head", "_last", "error", "usage")
 
     def __init__(self, *, content: bool) -> None:
         """Start empty."""
@@ -75,6 +75,7 @@ class Fold:
         self._head: Any = None
         self._last: Any = None
         self._choices: dict[Any, _Choice] = {}
+        self.error: Any = None
         self.usage: Any = None
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
@@ -84,6 +85,8 @@ class Fold:
             self._head = chunk
         if chunk.usage is not None:
             self.usage = chunk.usage
+        elif not chunk.choices:  # an error event is the SDK's to raise, unless the caller reads the bytes
+            self.error = self.error or getattr(chunk, "error", None)
         output = False
         for choice in chunk.choices or ():
             known = self._choices.get(choice.index)
@@ -104,6 +107,12 @@ class Fold:
     def answer(self) -> Any:
         """Give what has been received, if anything has."""
         return None if self._last is None else self
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice that began has come to its end."""
+        choices: list[Any] = self.choices
+        return bool(choices) and all(choice.finish_reason is not None for choice in choices)
 
     @property
     def id(self) -> Any:

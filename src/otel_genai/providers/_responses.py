@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _chat
-from otel_genai.spec import Attributes, Body, Row, plain, view
+from otel_genai.spec import Attributes, Body, Row, items, plain, view
 
 if TYPE_CHECKING:
     from openai.types.responses import Response, ResponseUsage
@@ -25,6 +25,7 @@ REQUEST: Mapping[str, Row] = {
     "conversation": (s.CONVERSATION_ID, lambda c: c if isinstance(c, str) else c["id"]),
 }
 _INCOMPLETE = {"max_output_tokens": "length"}
+_LAST = ("response.completed", "response.failed", "response.incomplete", "response.cancelled", "error")
 _TOOL_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _TOOL_RESULTS = ("function_call_output", "custom_tool_call_output", "computer_call_output")
 
@@ -61,6 +62,11 @@ def _finish(r: Response) -> str | None:
     return "tool_calls" if any(item.type in _TOOL_CALLS for item in r.output) else "stop"
 
 
+def fault(r: Response) -> str | None:
+    """Give the error code of a response that failed."""
+    return _chat.code(r.error) if r.status == "failed" else None
+
+
 def compacted(r: Response) -> Attributes:
     """Say that the provider shortened the conversation, where it did."""
     return {s.CONVERSATION_COMPACTED: any(item.type == "compaction" for item in r.output) or None}
@@ -93,7 +99,7 @@ def inputs(body: Body) -> list[content.Message]:
     given = body.get("input")
     if isinstance(given, str):
         return [content.message("user", [content.text(given)])]
-    return [_turn(item) for item in _chat.items(given)]
+    return [_turn(item) for item in items(given)]
 
 
 def _turn(item: dict[str, Any]) -> content.Message:
@@ -132,18 +138,22 @@ def outputs(r: Response) -> list[content.Message]:
 class Fold:
     """Takes the response from the event that carries it whole, or what there was of it."""
 
-    __slots__ = ("_content", "_items", "_response", "_text")
+    __slots__ = ("_content", "_error", "_items", "_response", "_text", "complete")
 
     def __init__(self, *, content: bool) -> None:
         """Start empty."""
         self._content = content
+        self.complete = False
+        self._error: Any = None
         self._response: Any = None
         self._items: list[Any] = []
         self._text: list[str] = []
 
     def add(self, event: Any) -> bool:
         """Take one event in."""
-        kind: str = event.type
+        if event.type is None:  # openai 1 wraps the `error` event; some hosts send one without a type
+            event = view(getattr(event, "data", None)) or event
+        kind: str = event.type or ("error" if event.error else "")
         if kind.endswith(".delta"):
             if self._content and kind == "response.output_text.delta":
                 self._text.append(event.delta)
@@ -152,6 +162,8 @@ class Fold:
             self._items.append(event.item)
             self._text.clear()
         else:
+            self.complete = self.complete or kind in _LAST
+            self._error = event if kind == "error" else self._error
             # An SDK that is older than what the response holds leaves it as plain data.
             self._response = view(getattr(event, "response", None)) or self._response
         return kind.endswith(".partial_image")
@@ -159,16 +171,18 @@ class Fold:
     @property
     def answer(self) -> Any:
         """Give the response; one that was broken off gets the items that had come."""
-        if self._response is None or self._response.output:
+        if self._error is None and (self._response is None or self._response.output):
             return self._response
-        return _Partial(self._response, self._items, "".join(self._text))
+        return _Partial(self._response or view({}), self._items, "".join(self._text), self._error)
 
 
 class _Partial:
     """A response that did not come to its end."""
 
-    def __init__(self, known: Any, items: list[Any], text: str) -> None:
+    def __init__(self, known: Any, items: list[Any], text: str, error: Any) -> None:
         self._known = known
+        if error is not None:
+            self.status, self.error = "failed", view(getattr(error, "error", None)) or error
         broken_off = {"type": "message", "content": [{"type": "output_text", "text": text}]}
         self.output = [*items, _Item(broken_off)] if text else items
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_genai.spec import Body, Operation, Request, Server, from_text, plain, view
+from otel_genai import semconv as s
+from otel_genai.spec import Attributes, Body, Operation, Request, Server, from_text, plain, view
 
+_ITERABLE = ("messages", "tools", "system")
+"""What of a body an SDK takes as any iterable."""
 _RAW = "x-stainless-raw-response"
 
 
@@ -47,8 +50,20 @@ class Seam:
             kwargs = {**kwargs, "stream_cls": client._default_stream_cls[cast_to]}  # as the SDK would
         request = Request(operation, _body(options), self._server(client), stream, args, kwargs)
         if callable(options.post_parser):
-            _keep_parsed(request, options)
+            _keep_parsed(request)
+        if getattr(options, "span_name", None) and client._tracer is not None:
+            _replace_native_span(request, client)
         return request
+
+    def hold(self, request: Request) -> None:
+        """List one-shot iterators: SDKs that turn the body into JSON only further down let them pass."""
+        options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
+        body = options.json_data if isinstance(options.json_data, dict) else {}
+        keys = [key for key in _ITERABLE if key in body and key not in (options.extra_json or {})]
+        held = {key: new for key in keys if (new := _held(body[key])) is not body[key]}
+        if held:
+            request.body = {**request.body, **held}
+            _copied_options(request).json_data = {**body, **held}
 
     def _by_path(self, url: str) -> Operation | None:
         """Find the operation of a URL written in full, or without its slash."""
@@ -97,6 +112,44 @@ class Seam:
         return from_text(result) if isinstance(result, (str, bytes)) else view(plain(result))
 
 
+def error(codes: frozenset[str]) -> Callable[[Any], Attributes]:
+    """Read exceptions of an SDK: the HTTP status, how often was tried, and the provider's own code.
+
+    A documented code is told instead of the exception's class where the class does not tell: of an error
+    that came inside a stream, and of a quota that is used up, which is no matter of waiting.
+    """
+
+    def told(raised: Any) -> Attributes:
+        status = getattr(raised, "status_code", None)
+        refused = status is not None and status >= 400  # noqa: PLR2004 (HTTP's)
+        code = _code(raised)
+        request = getattr(raised, "request", None)
+        tries = int(request.headers.get("x-stainless-retry-count", 0)) if request is not None else 0
+        return {
+            s.HTTP_STATUS_CODE: status if refused else None,
+            s.HTTP_RESEND_COUNT: tries or None,
+            s.ERROR_TYPE: code if code in codes and (code in _QUOTA or _in_stream(raised, status)) else None,
+        }
+
+    return told
+
+
+_QUOTA = ("insufficient_quota", "billing_error")
+
+
+def _in_stream(raised: Any, status: int | None) -> bool:
+    """Whether an error came after the answer had begun: its status is that of the answer."""
+    return status < 400 if status is not None else type(raised).__name__ == "APIError"  # noqa: PLR2004 (HTTP's)
+
+
+def _code(raised: Any) -> Any:
+    """Find the provider's code: OpenAI gives one, Anthropic's body has the type of the error."""
+    body = getattr(raised, "body", None)
+    inside = body.get("error", body) if isinstance(body, dict) else {}
+    told = inside if isinstance(inside, dict) else {}
+    return getattr(raised, "code", None) or told.get("code") or told.get("type")
+
+
 def _body(options: Any) -> Body:
     """Give the JSON to be sent; `extra_body` is merged into it only further down."""
     body, extra = options.json_data, options.extra_json
@@ -112,7 +165,9 @@ def _is_raw(options: Any) -> bool:
 
 def _http_response(result: Any) -> Any:
     """Find the HTTP response: in a raw answer, or as the answer itself (`cast_to=httpx.Response`)."""
-    inside = getattr(result, "__dict__", {})
+    inside = getattr(result, "__dict__", None)
+    if not isinstance(inside, dict):
+        return None
     return result if "is_stream_consumed" in inside else inside.get("http_response")
 
 
@@ -130,10 +185,41 @@ class _Keep:
         return self._parser(answer)
 
 
-def _keep_parsed(request: Request, options: Any) -> None:
-    options = copy.copy(options)
+def _keep_parsed(request: Request) -> None:
+    options = _copied_options(request)
     options.post_parser = _Keep(request, options.post_parser)
+
+
+def _replace_native_span(request: Request, client: Any) -> None:
+    """Have the SDK make no span of its own for this call; the trace context it would send is ours to send."""
+    options = _copied_options(request)
+    options.span_name = None
+    if client._open_telemetry.get("propagation", True):
+        tracer = getattr(client._tracer, "_tracer", client._tracer)
+        request.rootless = type(tracer).__name__ != "NoOpTracer"
+        request.carrier = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+        options.headers = request.carrier
+
+
+def _copied_options(request: Request) -> Any:
+    """Put a copy of the options in their place: the caller's are not ours to change."""
     if len(request.args) > 1:
+        options = copy.copy(request.args[1])
         request.args = (request.args[0], options, *request.args[2:])
     else:
+        options = copy.copy(request.kwargs["options"])
         request.kwargs = {**request.kwargs, "options": options}
+    return options
+
+
+def _held(value: Any) -> Any:
+    """List what can be read only once, at the top and in the content of each turn."""
+    if hasattr(type(value), "__next__"):
+        value = list(value)
+    if isinstance(value, list) and any(_is_one_shot(turn) for turn in value):
+        return [{**turn, "content": list(turn["content"])} if _is_one_shot(turn) else turn for turn in value]
+    return value
+
+
+def _is_one_shot(turn: Any) -> bool:
+    return isinstance(turn, dict) and hasattr(type(turn.get("content")), "__next__")

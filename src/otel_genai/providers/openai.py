@@ -76,6 +76,11 @@ def embedding_usage(r: CreateEmbeddingResponse) -> Attributes:
     return {s.USAGE_INPUT_TOKENS: r.usage.prompt_tokens}
 
 
+def embedding_fault(r: CreateEmbeddingResponse) -> str | None:
+    """Give the code of an error that came in place of vectors."""
+    return None if r.data else _chat.fault_of(r)
+
+
 def prompts(body: Body) -> list[content.Message]:
     """Read the prompt of a legacy completion: a string, or several."""
     prompt = body.get("prompt")
@@ -108,6 +113,8 @@ class CompletionFold(_chat_stream.Fold):
             self._head = chunk
         if chunk.usage is not None:
             self.usage = chunk.usage
+        elif not chunk.choices:
+            self.error = self.error or getattr(chunk, "error", None)
         for choice in chunk.choices or ():
             known = self._texts.setdefault(choice.index, _Text())
             known.finish_reason = choice.finish_reason or known.finish_reason
@@ -131,6 +138,7 @@ class _Text:
 
 # --- The declaration -------------------------------------------------------------------------------------
 
+_ERROR = _stainless.error(_chat.CODES)
 CHAT = Operation(
     name=s.CHAT,
     request=_chat.REQUEST,
@@ -140,6 +148,8 @@ CHAT = Operation(
     tools=_chat.tools,
     outputs=_chat.outputs,
     fold=_chat_stream.Fold,
+    fault=_chat.fault,
+    error=_ERROR,
 )
 RESPONSES = Operation(
     name=s.CHAT,
@@ -157,9 +167,15 @@ RESPONSES = Operation(
     tools=_chat.tools,
     outputs=_responses.outputs,
     fold=_responses.Fold,
+    fault=_responses.fault,
+    error=_ERROR,
 )
 EMBEDDINGS = Operation(
-    name=s.EMBEDDINGS, request=EMBEDDINGS_REQUEST, response=(embedded, dimensions, embedding_usage)
+    name=s.EMBEDDINGS,
+    request=EMBEDDINGS_REQUEST,
+    response=(embedded, dimensions, embedding_usage),
+    fault=embedding_fault,
+    error=_ERROR,
 )
 COMPLETIONS = Operation(
     name=s.TEXT_COMPLETION,
@@ -168,6 +184,8 @@ COMPLETIONS = Operation(
     inputs=prompts,
     outputs=texts,
     fold=CompletionFold,
+    fault=_chat.fault,
+    error=_ERROR,
 )
 SEAM = _stainless.Seam(
     "openai",
