@@ -968,6 +968,36 @@ def lenient(monkeypatch):
     monkeypatch.delenv(_telemetry.STRICT)
 
 
+def test_what_fails_ten_times_in_a_row_is_switched_off(lenient, caplog):
+    """The eleventh call is left alone, one line says so, and the next `instrument()` starts anew."""
+    provider = variant(response=(broken,))
+    with testing.capture(provider) as seen:
+        for _ in range(12):
+            Client().chat()
+        assert len(seen.spans) == 10
+        assert [record.message for record in caplog.records if "off" in record.message] == [
+            "otel-genai switches toy chat off, as it failed 10 times in a row"
+        ]
+    with testing.capture(provider) as seen:
+        Client().chat()
+        assert len(seen.spans) == 1
+
+
+def test_failures_that_are_not_in_a_row_switch_nothing_off(lenient):
+    """A call that goes well starts the count anew."""
+    fails = iter([True] * 9 + [False] + [True] * 9)
+
+    def sometimes(answer):
+        if next(fails):
+            raise RuntimeError("a bug")
+        return {}
+
+    with testing.capture(variant(response=(sometimes,))) as seen:
+        for _ in range(19):
+            Client().chat()
+        assert len(seen.spans) == 19
+
+
 @both
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("bug", BUGS)
