@@ -5,13 +5,14 @@ BIN := .venv/bin
 OLDEST := openai==1.66.0 anthropic==0.51.0
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo test lint types format soak pythons stack stack-down clean
+.PHONY: help demo test lint types format soak pythons bench stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
 	@echo "make test            set up, then lint, types and tests"
 	@echo "make lint types      each alone; make format mends what can be mended"
 	@echo "make soak            what takes longer, and every Python that is supported"
+	@echo "make bench [QUICK=1] what telemetry costs, next to hand-written and official telemetry"
 	@echo "make stack           Collector, Jaeger and Prometheus without Docker (needs Go); make stack-down"
 	@echo "make clean           remove environments and what was built"
 
@@ -69,6 +70,22 @@ pythons:
 		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
 		.venv-$$version/bin/pytest -m "not soak and not e2e" --quiet || exit 1; \
 	done
+
+# Every candidate in an environment of its own, with the versions of the first for everything they share.
+.venv-bench-%/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-bench-$*
+	.venv-bench-$*/bin/pip install --quiet --upgrade pip
+	.venv-bench-$*/bin/pip install --quiet $(if $(filter plain,$*),,--constraint .venv-bench-plain/versions.txt) \
+		openai anthropic opentelemetry-distro opentelemetry-exporter-otlp \
+		$(if $(filter ours,$*),--editable .) \
+		$(if $(filter official,$*),opentelemetry-instrumentation-genai-openai opentelemetry-instrumentation-genai-anthropic)
+	.venv-bench-$*/bin/pip freeze --exclude-editable > .venv-bench-$*/versions.txt
+	@touch $@
+
+.venv-bench-ours/ready .venv-bench-official/ready: .venv-bench-plain/ready
+
+bench: .venv-bench-plain/ready .venv-bench-ours/ready .venv-bench-official/ready
+	$(PYTHON) -m benchmarks.run
 
 stack:
 	$(PYTHON) collector/stack.py up

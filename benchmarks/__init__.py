@@ -1,0 +1,1 @@
+"""What telemetry costs, measured: `make bench`; README.md tells how to read the results."""

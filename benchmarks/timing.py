@@ -1,0 +1,102 @@
+"""CPU time: small batches of every candidate in turn, many rounds, compared within each round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import quantiles
+from time import monotonic
+from typing import Any
+
+from benchmarks.processes import NAMES, ROWS, Candidate, Process, Row, say
+from benchmarks.workloads import CONCURRENT, LONG, SHORT
+
+BATCH = {"call": 30, "short": 8, "long": 1, "end": 8, "concurrent": 1}
+PIECES = {"concurrent": CONCURRENT}
+"""How many pieces of work one `concurrent` is."""
+WARM = 15
+
+Samples = dict[tuple[Candidate, str], list[float]]
+"""Microseconds per piece of work, one per round."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Microseconds: the median of all rounds, and how far off it may be (its standard error)."""
+
+    middle: float
+    error: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Cost:
+        """Make it from one value per round; the quartiles stand in for a deviation without outliers."""
+        low, middle, high = quantiles(values, n=4)
+        return cls(middle, 1.25 * (high - low) / 1.35 / sqrt(len(values)))
+
+
+class Timing:
+    """One provider's candidates, measured in one interleaved run."""
+
+    def __init__(self, provider: str, names: tuple[str, ...] = NAMES) -> None:
+        """Start a process per candidate and setting."""
+        self.provider = provider
+        self.samples: Samples = {}
+        self.plan: dict[str, list[Candidate]] = {}
+        for row in ROWS:
+            for work in ("short", "long") if row.is_slope else (row.work,):
+                known = self.plan.setdefault(work, [])
+                known += [who for who in map(row.who, names) if who not in known]
+        everybody = dict.fromkeys(who for candidates in self.plan.values() for who in candidates)
+        self.processes = {who: Process(who, provider) for who in everybody}
+
+    def run(self, seconds: float) -> None:
+        """Go round until the time is over, and at least three times."""
+        for work, candidates in self.plan.items():
+            for who in candidates:
+                self.processes[who].ask("time", work, 1 if work == "concurrent" else WARM)
+        began, rounds = monotonic(), 0
+        while rounds < 3 or monotonic() - began < seconds:  # noqa: PLR2004 (a median of three)
+            self._round(rounds)
+            rounds += 1
+        say(f"{self.provider}: {rounds} rounds")
+
+    def _round(self, number: int) -> None:
+        for work, candidates in self.plan.items():
+            if work == "concurrent" and number % 4:
+                continue
+            turn = number % len(candidates)  # nobody is always the first
+            for who in candidates[turn:] + candidates[:turn]:
+                seconds = self.processes[who].ask("time", work, BATCH[work])
+                spent = seconds / BATCH[work] / PIECES.get(work, 1) * 1e6
+                self.samples.setdefault((who, work), []).append(spent)
+
+    def cost(self, row: Row, name: str) -> Cost | None:
+        """Give what a candidate costs over the bare SDK; of the bare SDK, what it takes itself."""
+        who, bare = row.who(name), row.who("bare")
+        if who not in self.processes:
+            return None
+        each = self._each(who, row)
+        if name != "bare":  # both were measured within the same second
+            each = [spent - without for spent, without in zip(each, self._each(bare, row), strict=True)]
+        return Cost.of(each)
+
+    def _each(self, who: Candidate, row: Row) -> list[float]:
+        """Give one value per round."""
+        if not row.is_slope:
+            return self.samples[who, row.work]
+        pairs = zip(self.samples[who, "short"], self.samples[who, "long"], strict=True)
+        return [(long - short) / (LONG - SHORT) for short, long in pairs]
+
+    def memory(self) -> dict[str, float]:
+        """Give the most memory that each candidate used over the bare SDK's, in MB."""
+        used: dict[str, Any] = {
+            who.name: process.ask("memory") for who, process in self.processes.items() if not who.words
+        }
+        return {
+            name: (kilobytes - used["bare"] * (name != "bare")) / 1024 for name, kilobytes in used.items()
+        }
+
+    def stop(self) -> None:
+        """Let every process end."""
+        for process in self.processes.values():
+            process.stop()
