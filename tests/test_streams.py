@@ -11,6 +11,7 @@ import functools
 import gc
 import json
 import re
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -407,7 +408,8 @@ async def _cancelled(caller: Caller, work: Any) -> None:
     task.cancel("enough")
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    assert caught.value.args == ("enough",)
+    # Before 3.11 asyncio itself loses the message on its way out of a task.
+    assert caught.value.args == (("enough",) if sys.version_info >= (3, 11) else ())
 
 
 async def cancel_while_waiting(caller: Caller, client: Any) -> None:
