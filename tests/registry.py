@@ -406,7 +406,7 @@ def every(only: Callable[[Endpoint], Any] = lambda _: True) -> list[tuple[Kit, E
 
 def named(case: tuple[Any, ...]) -> str:
     """Name a case of a table."""
-    return "-".join(part if isinstance(part, str) else part.name for part in case)
+    return "-".join(getattr(part, "name", str(part)) for part in case)
 
 
 def events(body: bytes) -> list[bytes]:
