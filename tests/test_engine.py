@@ -19,7 +19,8 @@ import otel_genai
 import toy
 from otel_genai import _call, _engine, _manual, _streams, _telemetry, testing
 from otel_genai import semconv as s
-from otel_genai._call import Bound, Call
+from otel_genai._bound import Bound
+from otel_genai._call import Call
 from otel_genai.spec import Operation, Provider
 from toy import CLIENTS, AsyncClient, Client, Gateway, ask, close, drain
 

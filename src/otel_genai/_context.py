@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import context as otel
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 
+from otel_genai import _guard
 from otel_genai import semconv as s
+from otel_genai._telemetry import active
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,7 +75,7 @@ class Scope:
     def close(self) -> None:
         """Hold no more, even where a stale context still carries the record."""
         self.open = False
-        self.frame = None
+        self.frame = self.call = None
 
 
 def current(context: Context) -> Scope | None:
@@ -102,9 +104,17 @@ def suppressed(context: Context) -> bool:
 def generator_frame() -> FrameType | None:
     """Find the generator whose body enters a block, be it by way of `contextlib` and helpers made with it."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (frame.f_globals is globals() or _is_contextlib(frame) or _is_helper(frame)):
+    while frame is not None and (_is_ours(frame) or _is_contextlib(frame) or _is_helper(frame)):
         frame = frame.f_back
     return frame if frame is not None and frame.f_code.co_flags & _GENERATOR else None
+
+
+def _no_frame() -> None:
+    """Hold whatever runs."""
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_globals is globals() or frame.f_globals is _guard.__dict__
 
 
 def _is_contextlib(frame: FrameType) -> bool:
@@ -138,6 +148,17 @@ class Block:
     def _returned(self, value: Any) -> None:
         """Take note of what a decorated function returned."""
 
+    _operation = "context"
+
+    def _safely(self, what: Callable[..., Any], *args: Any) -> None:
+        _guard.guarded(self._hurt, what, *args)
+
+    def _hurt(self, error: Exception) -> None:
+        active().failed("manual", self._operation, error)
+
+    def _enter(self, frame: Callable[[], FrameType | None]) -> None:
+        self._context = self._begin(frame())
+
     def _attach(self) -> None:
         if self._context is not None:
             self._token = otel.attach(self._context)
@@ -150,11 +171,11 @@ class Block:
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[None]:
-        self._attach()
+        self._safely(self._attach)
         try:
             yield
         finally:
-            self._detach()
+            self._safely(self._detach)
 
     def _without_frame(self) -> Self:
         """Hold in everything a decorated function starts, threads and tasks included."""
@@ -163,16 +184,16 @@ class Block:
 
     def __enter__(self) -> Self:
         """Start, and make the block current."""
-        self._context = self._begin(None if self._frameless else generator_frame())
-        self._attach()
+        self._safely(self._enter, _no_frame if self._frameless else generator_frame)
+        self._safely(self._attach)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the block; an exception is recorded and goes on."""
-        self._detach()
-        self._end(error)
+        self._safely(self._detach)
+        self._safely(self._end, error)
 
     async def __aenter__(self) -> Self:
         """Start, and make the block current."""
@@ -220,7 +241,7 @@ def _generator(template: Block, function: Callable[..., Any]) -> Callable[..., A
     def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         block = template._again(function, args, kwargs)
         body = function(*args, **kwargs)
-        block._context = block._begin(None)
+        block._safely(block._enter, _no_frame)
         step: Callable[[], Any] = body.__next__
         try:
             while True:
@@ -231,10 +252,10 @@ def _generator(template: Block, function: Callable[..., Any]) -> Callable[..., A
                 except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
                     step = functools.partial(body.throw, error)
         except StopIteration as stop:
-            block._end(None)
+            block._safely(block._end, None)
             return stop.value
         except BaseException as error:
-            block._end(error)
+            block._safely(block._end, error)
             raise
 
     return run
@@ -246,7 +267,7 @@ def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[
     async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         block = template._again(function, args, kwargs)
         body = function(*args, **kwargs)
-        block._context = block._begin(None)
+        block._safely(block._enter, _no_frame)
         step: Callable[[], Any] = body.__anext__
         try:
             while True:
@@ -257,9 +278,9 @@ def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[
                 except BaseException as error:  # noqa: BLE001 (thrown into the body, as without us)
                     step = functools.partial(body.athrow, error)
         except StopAsyncIteration:
-            block._end(None)
+            block._safely(block._end, None)
         except BaseException as error:
-            block._end(error)
+            block._safely(block._end, error)
             raise
 
     return run

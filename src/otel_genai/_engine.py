@@ -11,15 +11,10 @@ from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 
 from otel_genai import _context, _streams
-from otel_genai._call import Bound, Call
+from otel_genai._bound import Bound
+from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry
 from otel_genai.spec import Hook, Operation, Provider, Request
-
-
-def _leave(call: Call, token: Any) -> None:
-    """Leave the call's context, unless the code that ends it runs in another one: it is not ours to leave."""
-    if otel.get_current() is call.context:
-        otel.detach(token)
 
 
 def _is_traced() -> bool:
@@ -33,6 +28,7 @@ class Seam:
         """Prepare; operations are bound when they are first called."""
         self._telemetry = telemetry
         self._provider = provider.name
+        self._who = (provider.name, "request")
         self._hook = hook
         self._bound: dict[int, Bound] = {}
         self.active = True
@@ -50,13 +46,12 @@ class Seam:
         try:
             result = wrapped(*request.args, **request.kwargs)
         except BaseException as error:
-            _leave(call, token)
-            call.failed(error, request.parsed)
+            call.safely(_fail, call, token, error, request)
             raise
-        _leave(call, token)
         if iscoroutine(result):  # somebody's plain wrapper stands between us and an async function
+            call.safely(_leave, call, token)
             return self._await(call, request, lambda *_, **__: result)
-        self._deliver(call, request, result)
+        self._deliver(call, token, request, result)
         return result
 
     async def _acall(
@@ -76,34 +71,38 @@ class Seam:
         try:
             result = await wrapped(*request.args, **request.kwargs)
         except BaseException as error:
-            _leave(call, token)
-            call.failed(error, request.parsed)
+            call.safely(_fail, call, token, error, request)
             raise
-        _leave(call, token)
-        self._deliver(call, request, result)
+        self._deliver(call, token, request, result)
         return result
 
     def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[Call, Request] | None:
         """Begin a call if it is one of ours, and nothing says to keep quiet."""
-        off = self._telemetry.off
-        if not self.active or (off and (self._provider, "request") in off):
+        if not self.active:
             return None
+        telemetry, who = self._telemetry, self._who
         try:
             here = otel.get_current()
             around = _context.current(here)
-            if (around is not None and around.suppressed) or _context.suppressed(here):
+            if (
+                who in telemetry.off
+                or (around is not None and around.suppressed)
+                or _context.suppressed(here)
+            ):
                 return None
             request = self._hook.request(client, args, kwargs)
             if request is None:
                 return None
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
-            if off and (self._provider, request.operation.name) in off:
+            if bound.who in telemetry.off:
                 return None
             call = Call(bound, bound.request(request), here, around)
-            self._expect(call, request)
+            if telemetry.failures:
+                telemetry.failures.pop(who, None)  # those before were not in a row
         except Exception as error:  # noqa: BLE001 (the guard)
-            self._telemetry.failed(self._provider, "request", error)
+            telemetry.failed(*who, error)
             return None
+        self._expect(call, request)
         return call, request
 
     def _bind(self, operation: Operation) -> Bound:
@@ -113,6 +112,8 @@ class Seam:
     def _expect(self, call: Call, request: Request) -> None:
         """Take what must be taken before the call goes out; it goes out whatever happens here."""
         try:
+            for error in request.failures:
+                call.hurt(error)
             if request.carrier is not None and (request.rootless or _is_traced()):
                 propagate.inject(request.carrier, call.context)
             if call.bound.contents:
@@ -124,11 +125,12 @@ class Seam:
                 if cls is not None:
                     self._hook.with_stream_class(request, _streams.reading(cls))
         except Exception as error:  # noqa: BLE001 (the guard)
-            self._telemetry.failed(self._provider, call.bound.operation.name, error)
+            call.hurt(error)
 
-    def _deliver(self, call: Call, request: Request, result: Any) -> None:
+    def _deliver(self, call: Call, token: Any, request: Request, result: Any) -> None:
         """End the call with its answer, or hand it to whatever will see the answer's end."""
         try:
+            _leave(call, token)
             if _streams.begin(result, call):
                 return
             response = self._hook.unread(result)
@@ -137,8 +139,21 @@ class Seam:
             else:
                 call.done(self._hook.answer(request, result))
         except Exception as error:  # noqa: BLE001 (the guard)
-            self._telemetry.failed(self._provider, call.bound.operation.name, error)
-            call.abandoned()
+            call.hurt(error)
+            call.safely(call.abandoned)
+
+
+def _leave(call: Call, token: Any) -> None:
+    """Leave the call's context, unless the code that ends it runs in another one: it is not ours to leave."""
+    if otel.get_current() is call.context:
+        otel.detach(token)
+
+
+def _fail(call: Call, token: Any, error: BaseException, request: Request) -> None:
+    try:
+        _leave(call, token)
+    finally:
+        call.failed(error, request.parsed)
 
 
 def wrap(seam: Seam, owner: Any, name: str) -> wrapt.FunctionWrapper[..., Any]:

@@ -19,7 +19,8 @@ from opentelemetry.trace import SpanKind
 
 from otel_genai import _context, content
 from otel_genai import semconv as s
-from otel_genai._call import Bound, Call
+from otel_genai._bound import Bound
+from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry, active
 from otel_genai.spec import Attributes, Operation
 
@@ -72,18 +73,13 @@ class Block(_context.Block):
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
-        telemetry = active()
-        try:
-            around = _context.current(here)
-            if (around is not None and around.suppressed) or _context.suppressed(here):
-                return here
-            bound = _bound(telemetry, self._operation, self._kind)
-            self._call = Call(bound, {**bound.constants, **self._attributes}, here, around, frame)
-            for key, value in self._written.items():
-                self._write(key, value)
-        except Exception as error:  # noqa: BLE001 (the guard)
-            telemetry.failed("manual", self._operation, error)
+        around = _context.current(here)
+        if (around is not None and around.suppressed) or _context.suppressed(here):
             return here
+        bound = _bound(active(), self._operation, self._kind)
+        self._call = Call(bound, {**bound.constants, **self._attributes}, here, around, frame)
+        for key, value in self._written.items():
+            self._write(key, value)
         return self._call.context
 
     def _end(self, error: BaseException | None) -> None:

@@ -17,6 +17,7 @@ from inspect import isasyncgenfunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from otel_genai import _guard
 from otel_genai.spec import from_text, plain, view
 
 if TYPE_CHECKING:
@@ -36,15 +37,22 @@ def _is_last(tail: bytes) -> bool:
 class Reading:
     """What a stream of ours, and its response, know: the call they answer, once that is known."""
 
-    __slots__ = ("__weakref__", "_before", "_tail", "call", "foreign", "response", "running")
+    call: Call | None = None
+    add: Callable[[Any], bool]
+    response: Callable[[], Any] = staticmethod(lambda: None)
+    running: Callable[[], bool] = bool
+    foreign = False
+    """Whether events are of a type that the caller chose, not of the SDK's own."""
+    _before = _tail = b""
 
-    def __init__(self, *, foreign: bool) -> None:
-        """Know no call yet."""
-        self._before = self._tail = b""
-        self.foreign = foreign
-        self.call: Call | None = None
-        self.response: Callable[[], Any] = _nothing
-        self.running: Callable[[], bool] = bool
+    def answers(self, call: Call, response: Any) -> None:
+        """Belong to a call from now on."""
+        add = call.fold.add
+        self.add = (lambda event: add(view(plain(event)))) if self.foreign else add
+        self.response = weakref.ref(response)
+        self.call = call
+        _watch(response, self)
+        _guard.keep(call, self)
 
     def read(self, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Pass the events on, taking note of each."""
@@ -52,20 +60,20 @@ class Reading:
         if call is None:
             yield from events
             return
-        add, stamp = self._adder(call.fold.add), call.times.append
+        add, stamp = self.add, call.times.append
         try:
             for event in events:
                 try:
                     if add(event):
                         stamp(perf_counter())
                 except Exception as error:  # noqa: BLE001 (the guard)
-                    call.misread(error)
+                    call.safely(call.misread, error)
                 yield event
         except BaseException as error:
-            self._end(call.failed, error)
+            call.safely(self._end, call.failed, error)
             events.close()
             raise
-        self._finish(call)
+        call.safely(self._finish)
 
     async def aread(self, events: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
         """Pass the events on, taking note of each."""
@@ -74,24 +82,25 @@ class Reading:
             async for event in events:
                 yield event
             return
-        add, stamp = self._adder(call.fold.add), call.times.append
+        add, stamp = self.add, call.times.append
         try:
             async for event in events:
                 try:
                     if add(event):
                         stamp(perf_counter())
                 except Exception as error:  # noqa: BLE001 (the guard)
-                    call.misread(error)
+                    call.safely(call.misread, error)
                 yield event
         except BaseException as error:
-            self._end(call.failed, error)
+            call.safely(self._end, call.failed, error)
             await events.aclose()
             raise
-        self._finish(call)
+        call.safely(self._finish)
 
-    def _finish(self, call: Call) -> None:
-        call.terminated = _is_last(self._before[-_LAST_EVENT_MAX:] + self._tail)
-        self._end(call.done)
+    def _finish(self) -> None:
+        if self.call is not None:
+            self.call.terminated = _is_last(self._before[-_LAST_EVENT_MAX:] + self._tail)
+            self._end(self.call.done)
 
     def tee(self, response: Any, chunks: Any) -> Any:  # noqa: ARG002 (as of a body that is watched)
         """Give the body's pieces as they come, and keep the last: some SDKs hide the last event there."""
@@ -107,27 +116,25 @@ class Reading:
             self._before, self._tail = self._tail, chunk
             yield chunk
 
-    def _adder(self, add: Callable[[Any], bool]) -> Callable[[Any], bool]:
-        """Give what takes the events in, whatever type the caller wants them to have."""
-        return (lambda event: add(view(plain(event)))) if self.foreign else add
-
     def stop(self) -> None:
         """End the call: the caller closed or dropped the stream."""
-        if self.call is not None:
+        if self.call is not None and self.call.open:
             self._end(self.call.abandoned)
 
+    def forget(self) -> None:
+        """Leave the call to the process that began it."""
+        if self.call is not None:
+            self.call.forget()
+
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
+        _guard.drop(self.call)
         _unwatch(self.response())
         how(*error)
 
     def __del__(self) -> None:
         """End the call of a stream that was dropped, even one that nobody began to read."""
         if self.call is not None and self.call.open:
-            self.stop()
-
-
-def _nothing() -> None:
-    """Stand in for a response that is not known."""
+            self.call.safely(self.stop)
 
 
 @functools.cache
@@ -139,7 +146,8 @@ def reading(cls: Any) -> Any:
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 (Python's name)
         # Some SDKs iterate over a copy of the stream: what is known is shared by both.
-        self.__dict__[_STATE] = Reading(foreign=foreign)
+        state = self.__dict__[_STATE] = Reading()
+        state.foreign = foreign
         origin.__init__(self, *args, **kwargs)
 
     def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
@@ -177,9 +185,7 @@ def begin(result: Any, call: Call) -> bool:
     state = inside.get(_STATE) if isinstance(inside, dict) else None
     if not isinstance(state, Reading):
         return False
-    state.call = call
-    state.response = weakref.ref(result.response)
-    _watch(result.response, state)
+    state.answers(call, result.response)
     if "_iterator" in result.__dict__:  # made at once; and anthropic 0 denies that a subclass is a Stream
         result.__class__ = type(result).__mro__[1]
     return True
@@ -215,10 +221,10 @@ def _watched(cls: Any) -> Any:
             _closed(self)
 
     def iter_raw(self: Any, chunk_size: int | None = None) -> Any:
-        return self.__dict__[_STATE].tee(self, cls.iter_raw(self, chunk_size))
+        return _teed(self, cls.iter_raw(self, chunk_size))
 
     def aiter_raw(self: Any, chunk_size: int | None = None) -> Any:
-        return self.__dict__[_STATE].tee(self, cls.aiter_raw(self, chunk_size))
+        return _teed(self, cls.aiter_raw(self, chunk_size))
 
     return _subclass(cls, (cls,), close=close, aclose=aclose, iter_raw=iter_raw, aiter_raw=aiter_raw)
 
@@ -226,24 +232,40 @@ def _watched(cls: Any) -> Any:
 def _closed(response: Any) -> None:
     """End the call when the response is closed by anything but the reading itself."""
     state = response.__dict__.get(_STATE)
-    if state is not None and not state.running():
-        _unwatch(response)
+    if state is not None:
+        state.call.safely(_stop_unless_running, state)
+
+
+def _stop_unless_running(state: Reading | Tee) -> None:
+    if not state.running():
         state.stop()
+
+
+def _teed(response: Any, chunks: Any) -> Any:
+    """Have a response's body watched as it is read."""
+    state = response.__dict__[_STATE]
+    try:
+        return state.tee(response, chunks)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        state.call.hurt(error)
+        return chunks
 
 
 class Tee:
     """Watches the body of a response that the caller reads on their own."""
 
-    __slots__ = ("__weakref__", "_chunks", "_headers", "_response_class", "call", "running")
+    call: Any = None
+    running: Callable[[], bool] = bool
 
     def __init__(self, call: Call, response: Any) -> None:
         """Stand between the response and its reader."""
-        self.call = call
-        self.running: Callable[[], bool] = bool
         self._chunks: list[tuple[float, bytes]] = []
         self._headers = response.headers
         self._response_class = type(response)
+        self.response = weakref.ref(response)
+        self.call = call
         _watch(response, self)
+        _guard.keep(call, self)
 
     def tee(self, response: Any, chunks: Any) -> Any:
         """Give the body's pieces as they come, and keep them."""
@@ -255,40 +277,51 @@ class Tee:
         self.running = functools.partial(_is_running, weakref.ref(reader))
         return reader
 
-    def _read(self, response: Any, chunks: Generator[bytes, Any, Any]) -> Generator[bytes, Any, Any]:
+    def _read(
+        self,
+        response: Any,  # noqa: ARG002 (lives as long as its reader, which may be all that the caller keeps)
+        chunks: Generator[bytes, Any, Any],
+    ) -> Generator[bytes, Any, Any]:
         try:
             for chunk in chunks:
                 self._chunks.append((perf_counter(), chunk))
                 yield chunk
         except BaseException as error:
-            self._end(self.call.failed, error)
+            self.call.safely(self._end, self.call.failed, error)
             chunks.close()
             raise
-        finally:
-            _unwatch(response)
-        self._end(self.call.done)
+        self.call.safely(self._end, self.call.done)
 
-    async def _aread(self, response: Any, chunks: AsyncGenerator[bytes, Any]) -> AsyncGenerator[bytes, Any]:
+    async def _aread(
+        self,
+        response: Any,  # noqa: ARG002 (as above)
+        chunks: AsyncGenerator[bytes, Any],
+    ) -> AsyncGenerator[bytes, Any]:
         try:
             async for chunk in chunks:
                 self._chunks.append((perf_counter(), chunk))
                 yield chunk
         except BaseException as error:
-            self._end(self.call.failed, error)
+            self.call.safely(self._end, self.call.failed, error)
             await chunks.aclose()
             raise
-        finally:
-            _unwatch(response)
-        self._end(self.call.done)
+        self.call.safely(self._end, self.call.done)
 
     def stop(self) -> None:
         """End the call: the response was closed, early unless the last event had come."""
-        self._end(self.call.done if self._is_terminated() else self.call.abandoned)
+        if self.call.open:
+            self._end(self.call.done if self._is_terminated() else self.call.abandoned)
+
+    def forget(self) -> None:
+        """Leave the call to the process that began it."""
+        self.call.forget()
 
     def _is_terminated(self) -> bool:
         return _is_last(b"".join(chunk for _, chunk in self._chunks[-2:]))
 
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
+        _guard.drop(self.call)
+        _unwatch(self.response())
         if self.call.open:
             self.call.terminated = self._is_terminated()
             how(*error, self._received())
@@ -331,8 +364,8 @@ class Tee:
 
     def __del__(self) -> None:
         """End the call of a response that was dropped."""
-        if self.call.open:
-            self.stop()
+        if self.call is not None and self.call.open:
+            self.call.safely(self.stop)
 
 
 def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import SeverityNumber
 
+from otel_genai import _guard
 from otel_genai import semconv as s
 from otel_genai.settings import Settings, from_env
 
@@ -83,15 +84,19 @@ class Telemetry:
             severity_text="DEBUG",
         )
 
-    def failed(self, provider: str, operation: str, error: Exception) -> None:
-        """Keep a failure of ours away from the caller: count it, log the first of its kind."""
+    def failed(self, provider: str, operation: str, error: Exception, *, again: bool = False) -> None:
+        """Keep a failure of ours away from the caller: count it, log the first of its kind.
+
+        One that came `again` in the same call counts no further towards switching off.
+        """
         if self._strict:
             raise error
         try:
             self.counter(s.INTERNAL_ERRORS).add(1, {s.PROVIDER_NAME: provider, s.OPERATION_NAME: operation})
         except Exception:
             logger.debug("a failure could not be counted", exc_info=True)
-        self._count((provider, operation))
+        if not again:
+            self._count((provider, operation))
         if (provider, operation) not in self._reported:
             self._reported.add((provider, operation))
             logger.warning(
@@ -190,6 +195,7 @@ _active: list[Telemetry] = []
 
 def use(telemetry: Telemetry) -> None:
     """Make this the one that spans by hand go to."""
+    _guard.watch()
     _active[:] = [telemetry]
 
 

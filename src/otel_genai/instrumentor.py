@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_genai import _patching, _telemetry
+from otel_genai import _guard, _patching, _telemetry
 from otel_genai.providers import REGISTRY
 from otel_genai.settings import VARIABLES, Settings, from_env
 from otel_genai.spec import Provider
@@ -142,6 +142,7 @@ def flush(timeout: float = 10.0) -> bool:
         Whether the SDK was done in time. What a back end did not take is in the SDK's log.
     """
     deadline = monotonic() + timeout
+    _guard.settle(timeout)
     done: list[bool] = []
 
     def send(force_flush: Callable[[int], Any]) -> None:

@@ -89,6 +89,8 @@ class Request:
     """The request's headers, where the SDK itself would send the trace context in them."""
     rootless: bool = True
     """Whether it would do so without a span around the call."""
+    failures: list[Exception] = field(default_factory=list)
+    """What went wrong in reading the body, but for what is wrong with the body."""
 
 
 class Hook(Protocol):

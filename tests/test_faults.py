@@ -1,0 +1,424 @@
+"""An exception in any function of ours, one at a time: the caller gets what the bare SDK gives.
+
+The functions are found by walking the package, so that a new one is in the tests by being written. One is
+made to raise by its code object: whoever holds the function already, a frozen `Operation` or a patched
+class, holds the raising one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import importlib
+import inspect
+import pkgutil
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
+
+import otel_genai
+from otel_genai import (
+    _bound,
+    _call,
+    _context,
+    _engine,
+    _guard,
+    _patching,
+    _streams,
+    _telemetry,
+    content,
+    spec,
+    testing,
+)
+from scenes import RUNS, bare, outcome, raised
+
+# --- The functions ---------------------------------------------------------------------------------------
+
+PACKAGE = "otel_genai.providers"
+PROVIDERS = [
+    importlib.import_module(f"{PACKAGE}.{found.name}")
+    for found in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)
+]
+MODULES = [_engine, _call, _bound, _streams, _guard, _telemetry, _context, spec, content, *PROVIDERS]
+FILES = {module.__file__ for module in MODULES}
+KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+SHAPES = {
+    0: ("", ""),
+    inspect.CO_GENERATOR: ("", "yield"),
+    inspect.CO_COROUTINE: ("async ", ""),
+    inspect.CO_ASYNC_GENERATOR: ("async ", "yield"),
+}
+PARTS = {"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>"}
+"""Code that is part of the function it stands in."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Target:
+    """One function of ours, or one that it makes when it runs; made more than once, it is all of them."""
+
+    name: str
+    functions: list[Any]
+    code: types.CodeType
+
+
+def inside_of(value: Any) -> list[Any]:
+    """Give what a value holds, if it is a class of ours, a table or a declaration."""
+    if isinstance(value, property):
+        return [value.fget]
+    if inspect.isclass(value):
+        ours = value.__module__.startswith("otel_genai.") and not getattr(value, "_is_protocol", False)
+        return list(vars(value).values()) if ours else []
+    if isinstance(value, (dict, types.MappingProxyType)):
+        return list(value.values())
+    if isinstance(value, (tuple, list)):
+        return list(value)
+    if dataclasses.is_dataclass(value):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return []
+
+
+def held(value: Any) -> Iterator[Any]:
+    """Find the functions of ours, under whatever name, in whatever class or table."""
+    value = getattr(value, "__func__", value)
+    value = inspect.unwrap(value) if callable(value) else value
+    if isinstance(value, types.FunctionType):
+        if value.__code__.co_filename in FILES:  # a table may hold what another module made
+            yield value
+    else:
+        for item in inside_of(value):
+            yield from held(item)
+
+
+def within(target: Target, made: set[types.CodeType]) -> Iterator[Target]:
+    """Go through a function and those it makes when it runs; what is made already stands for itself."""
+    yield target
+    for inner in target.code.co_consts:
+        if isinstance(inner, types.CodeType) and inner.co_name not in PARTS and inner not in made:
+            yield from within(Target(f"{target.name}.{inner.co_name}", target.functions, inner), made)
+
+
+def walk() -> list[Target]:
+    """Find every function on the path of a call."""
+    live: dict[types.CodeType, Target] = {}
+    for module in MODULES:
+        for function in held([v for v in vars(module).values() if not inspect.ismodule(v)]):
+            name = f"{function.__module__}.{function.__qualname__}".removeprefix("otel_genai.")
+            target = live.setdefault(function.__code__, Target(name, [], function.__code__))
+            if function not in target.functions:
+                target.functions.append(function)
+    return [found for target in live.values() for found in within(target, set(live))]
+
+
+TARGETS = walk()
+
+
+class Probe:
+    """Stands in the code of a function as a constant: gives what it raises, and counts."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+
+    def error(self) -> RuntimeError:
+        """Give the exception to raise."""
+        self.ran += 1
+        return RuntimeError("injected")
+
+
+def raising(code: types.CodeType, probe: Probe) -> types.CodeType:
+    """Make code of the same colour, with the same free variables, that only raises."""
+    prefix, suffix = SHAPES[code.co_flags & KINDS]
+    free = "".join(f"{name}, " for name in code.co_freevars)
+    source = f"""
+def outer({free}):
+    {prefix}def injected(*args, **kwargs):
+        raise "probe".error()
+        ({free or "None"})
+        {suffix}
+"""
+    (outer,) = (const for const in compile(source, "<fault>", "exec").co_consts if _is_code(const))
+    (injected,) = (const for const in outer.co_consts if _is_code(const))
+    consts = tuple(probe if const == "probe" else const for const in injected.co_consts)
+    return injected.replace(co_consts=consts)
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, types.CodeType)
+
+
+def replaced(code: types.CodeType, wanted: types.CodeType, probe: Probe) -> types.CodeType:
+    """Give the code with one part of it raising: all of it, or a function that it makes."""
+    if code is wanted:
+        return raising(code, probe)
+    consts = (replaced(const, wanted, probe) if _is_code(const) else const for const in code.co_consts)
+    return code.replace(co_consts=tuple(consts))
+
+
+def forget() -> None:
+    """Have everything that is made once be made again."""
+    for name in ("reading", "_watched"):
+        getattr(_streams, name).cache_clear()
+    _guard._prepare.cache_clear()
+
+
+# --- One fault at a time ---------------------------------------------------------------------------------
+
+MODES: list[dict[str, Any]] = [{}, {"capture": "SPAN_AND_EVENT", "semconv": "both"}]
+
+
+def instrument(seen: testing.Seen, mode: dict[str, Any]) -> None:
+    """Instrument, as at the start of a program."""
+    forget()
+    otel_genai.instrument(
+        tracer_provider=seen.tracer_provider,
+        meter_provider=seen.meter_provider,
+        logger_provider=seen.logger_provider,
+        **mode,
+    )
+
+
+@functools.cache
+def reached() -> dict[types.CodeType, list[int]]:
+    """Find which runs reach which code, by watching each once."""
+    found: dict[types.CodeType, list[int]] = {}
+    seen = testing.Seen()
+    for index, (scene, cls) in enumerate(RUNS):
+        codes: set[types.CodeType] = set()
+        instrument(seen, MODES[-1])
+        sys.setprofile(lambda frame, event, arg: codes.add(frame.f_code))  # noqa: B023
+        try:
+            outcome(scene, cls)
+        finally:
+            sys.setprofile(None)
+        for code in codes:
+            found.setdefault(code, []).append(index)
+    otel_genai.uninstrument()
+    return found
+
+
+COUNTED = "otel_genai.instrumentation.errors"
+SAMPLE = 3
+"""In how many ways of calling a fault is tried; `make soak` tries all that come across it."""
+
+CARRIED = "the call or the body passes through it: what it calls is made to fail one by one"
+GUARD = "its body is a guard"
+ASKED_FOR = "the program calls it itself"
+
+
+@dataclasses.dataclass
+class Harm:
+    """What a fault did that it must not do."""
+
+    scene: str
+    what: str
+    seen: Any
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light():
+    """Make collecting garbage cheap, as it is done after each call; find the SDK's version once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_patching, "version", functools.cache(_patching.version))
+        reached()
+        for scene, cls in RUNS:
+            bare(scene, cls)
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
+
+
+@pytest.fixture
+def lenient(monkeypatch):
+    """Behave as for users: failures of ours do not raise."""
+    monkeypatch.delenv(_telemetry.STRICT)
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Collect what Python could only print."""
+    found: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: found.append(repr(args.exc_value)))
+    return found
+
+
+def counted(seen: testing.Seen) -> int:
+    """Give how many failures of ours were counted so far."""
+    points = seen.metrics.get(COUNTED, [])
+    known = ["gen_ai.operation.name", "gen_ai.provider.name"]
+    assert all(sorted(point["attributes"]) == known for point in points)
+    return sum(point["value"] for point in points)
+
+
+def harms(runs: Any, failures: Callable[[], int], seen: Any, mode: Any, *, caplog: Any, printed: Any) -> Any:
+    """Call in each way under a fault, and tell what is not as it was."""
+    for scene, cls in runs:
+        name = f"{scene.name} {cls.__name__} {mode or ''}"
+        instrument(seen, mode)
+        before, failed = counted(seen), failures()
+        try:
+            got = outcome(scene, cls)
+        except BaseException as error:  # noqa: BLE001 (compared as a whole)
+            got = raised(error)
+        for record in caplog.records:
+            record.exc_info = None  # holds what has to be collected
+        gc.collect()
+        _guard.settle()
+        said = [(record.name, record.getMessage()) for record in caplog.records]
+        caplog.clear()
+        if got != bare(scene, cls):
+            yield Harm(name, "the caller's result", got[0])
+        if printed:
+            yield Harm(name, "printed", printed[:])
+            printed.clear()
+        if failures() > failed and counted(seen) == before:
+            yield Harm(name, "not counted", failures() - failed)
+        if len(said) != len(set(said)) or any(who != _telemetry.__name__ for who, _ in said):
+            yield Harm(name, "logged", said)
+
+
+KNOWN = {
+    CARRIED: (
+        "_engine.Seam._call", "_engine.Seam._acall", "_engine.Seam._await", "_streams.Reading.read",
+        "_streams.Reading.aread", "_streams.Reading._keep", "_streams.Reading._akeep",
+        "_streams.reading.__init__", "_streams.reading.__stream__", "_streams._watched.close",
+        "_streams._watched.aclose", "_streams._watched.iter_raw", "_streams._watched.aiter_raw",
+        "_streams.Tee._read", "_streams.Tee._aread", "providers._stainless._Keep.__call__",
+    ),
+    GUARD: (
+        "_guard.guarded", "_guard._do", "_call.Call.safely", "_engine.Seam._begin",
+        "_engine.Seam._expect", "_engine.Seam._deliver", "_streams._closed", "_streams._teed",
+        "_streams.Reading.__del__", "_streams.Tee.__del__", "_context.Block._safely",
+        "_telemetry.Telemetry.counter",
+    ),
+    "Python calls it, and nobody else": ("_guard._collects",),
+    ASKED_FOR: (
+        "_telemetry.active", "_context.Block.__enter__", "_context.Block.__exit__",
+        "_context._ScopeBlock.__init__", "_context.context", "_context.suppress", "content.messages",
+        "content.parts",
+    ),
+}  # fmt: skip
+EXCUSED = {name: reason for reason, names in KNOWN.items() for name in names}
+
+
+def cases() -> list[Any]:
+    """Give each function, and mark those whose failure is not kept away from the caller."""
+    marks = {name: [pytest.mark.xfail(reason=reason, strict=True)] for name, reason in EXCUSED.items()}
+    return [pytest.param(target, id=target.name, marks=marks.get(target.name, ())) for target in TARGETS]
+
+
+def spared(target: Target, monkeypatch: Any, caplog: Any, printed: Any, *, everywhere: bool) -> None:
+    """Make one function fail, call in ways that come across it, and stop at the first harm done."""
+    runs = [RUNS[index] for index in reached().get(target.code, ())]
+    modes = MODES
+    if not everywhere and runs:
+        runs = runs[:: -(-len(runs) // SAMPLE) | 1]  # an odd step, for both colours
+        modes = MODES[-1:]
+    probe = Probe()
+    code = replaced(target.functions[0].__code__, target.code, probe)
+    for mode in modes:
+        seen = testing.Seen()
+        with monkeypatch.context() as patch:
+            for function in target.functions:
+                patch.setattr(function, "__code__", code)
+            harm = next(harms(runs, lambda: probe.ran, seen, mode, caplog=caplog, printed=printed), None)
+        if harm is not None:
+            pytest.fail(str(harm), pytrace=False)
+    assert probe.ran or not runs
+
+
+@pytest.mark.parametrize("target", cases())
+def test_a_fault_in_a_function_of_ours_is_not_the_caller_s(target, monkeypatch, lenient, caplog, printed):
+    """Results, exceptions and requests are the bare SDK's; the failure is counted, and told once."""
+    spared(target, monkeypatch, caplog, printed, everywhere=target.name in EXCUSED)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", cases())
+def test_no_way_of_calling_suffers_from_a_fault(target, monkeypatch, lenient, caplog, printed):
+    """The same, in every way of calling that comes across the function."""
+    spared(target, monkeypatch, caplog, printed, everywhere=True)
+
+
+def test_most_functions_are_come_across():
+    """What no scene reaches cannot be made to fail: new code on the path wants a scene."""
+    path = [
+        target for target in TARGETS if target.name.startswith(("_call", "_streams", "_engine", "providers"))
+    ]
+    missed = [target.name for target in path if target.code not in reached()]
+    assert len(missed) < len(path) / 10, missed
+
+
+def test_every_function_that_is_excused_is_there():
+    """The list of what is known gets no longer than the truth."""
+    assert EXCUSED.keys() <= {target.name for target in TARGETS}
+
+
+# --- OpenTelemetry's own parts ---------------------------------------------------------------------------
+
+
+def bug(*args: Any, **kwargs: Any) -> Any:
+    """Be broken."""
+    raise RuntimeError("injected")
+
+
+def with_processor(seen: testing.Seen, monkeypatch: Any, method: str) -> None:
+    """Add a span processor that fails at one thing."""
+    processor = type("Broken", (SpanProcessor,), {method: bug})()
+    seen.tracer_provider.add_span_processor(processor)
+
+
+def with_exporter(seen: testing.Seen, monkeypatch: Any, method: str) -> None:
+    """Add an exporter that fails."""
+    exporter = type("Broken", (SpanExporter,), {method: bug})()
+    seen.tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+
+def with_sampler(seen: testing.Seen, monkeypatch: Any, method: str) -> None:
+    """Have a sampler that fails."""
+    sampler = type("Broken", (Sampler,), {method: bug, "get_description": lambda self: "broken"})()
+    seen.tracer_provider.sampler = sampler
+
+
+def with_logs(seen: testing.Seen, monkeypatch: Any, method: str) -> None:
+    """Add a log processor that fails."""
+    methods = {method: bug, "force_flush": bug, "shutdown": lambda self: None}
+    seen.logger_provider.add_log_record_processor(type("Broken", (LogRecordProcessor,), methods)())
+
+
+def with_histograms(seen: testing.Seen, monkeypatch: Any, method: str) -> None:
+    """Have histograms that fail."""
+    monkeypatch.setattr(f"{Histogram.__module__}._Histogram.{method}", bug)
+
+
+PARTS_OF_THE_SDK = {
+    "a processor at the start": (with_processor, "on_start", True),
+    "a processor at the end": (with_processor, "on_end", True),
+    "an exporter": (with_exporter, "export", False),  # caught by the SDK's own processor, and told there
+    "a sampler": (with_sampler, "should_sample", True),
+    "a log processor": (with_logs, "on_emit", True),
+    "a histogram": (with_histograms, "record", True),
+}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["content off", "content on"])
+@pytest.mark.parametrize("part", PARTS_OF_THE_SDK)
+def test_a_fault_in_opentelemetry_is_not_the_caller_s(part, mode, *, monkeypatch, lenient, caplog, printed):
+    """Whatever stands behind us may fail: the call is untouched, and what was ours to catch is counted."""
+    break_, method, ours = PARTS_OF_THE_SDK[part]
+    seen = testing.Seen()
+    break_(seen, monkeypatch, method)
+    found = list(harms(RUNS[::3], lambda: 0, seen, mode, caplog=caplog, printed=printed))
+    if not ours:
+        found = [harm for harm in found if harm.what != "logged"]
+    assert not found, found[0]
+    wanted = ours and (part != "a log processor" or "capture" in mode)
+    assert (counted(seen) > 0) is wanted
