@@ -149,6 +149,8 @@ def reading(cls: Any) -> Any:
         state = self.__dict__[_STATE] = Reading()
         state.foreign = foreign
         origin.__init__(self, *args, **kwargs)
+        if "_iterator" in self.__dict__:  # made at once; and anthropic 0 denies that a subclass is a Stream
+            self.__class__ = type(self).__mro__[1]
 
     def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
         state, events = self.__dict__[_STATE], origin.__stream__(self)
@@ -186,8 +188,6 @@ def begin(result: Any, call: Call) -> bool:
     if not isinstance(state, Reading):
         return False
     state.answers(call, result.response)
-    if "_iterator" in result.__dict__:  # made at once; and anthropic 0 denies that a subclass is a Stream
-        result.__class__ = type(result).__mro__[1]
     return True
 
 
