@@ -3,9 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := openai==1.66.0 anthropic==0.51.0
+OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
+	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo test lint types format soak pythons bench stack stack-down clean
+.PHONY: help demo test lint types format soak pythons test-others bench stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
@@ -52,8 +54,18 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: .venv/ready pythons
+soak: .venv/ready pythons test-others
 	$(BIN)/pytest -m soak
+
+# Beside the instrumentations of others, which would wake up in every other environment.
+.venv-others/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-others
+	.venv-others/bin/pip install --quiet --upgrade pip
+	.venv-others/bin/pip install --quiet --editable '.[test]' $(OTHERS)
+	@touch $@
+
+test-others: .venv-others/ready
+	.venv-others/bin/pytest tests/test_others.py
 
 # Every supported Python that is here; with CI=true one that is missing is a failure.
 pythons:

@@ -13,7 +13,7 @@ HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
     {"semconv"},
-    {"content", "settings", "_guard"},
+    {"content", "settings", "_guard", "_others"},
     {"spec", "_telemetry"},
     {"_context", "_bound"},
     {"_streams", "_call"},
@@ -25,7 +25,17 @@ LAYERS = [
 ABOVE = {"testing", "cli", "_doctor", "_view", "_receiver", "_otlp"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
 FOR_PROVIDERS = {"semconv", "content", "spec"}
-ENGINE_ROOM = {"_telemetry", "_context", "_bound", "_call", "_engine", "_manual", "_patching", "instrumentor"}
+ENGINE_ROOM = {
+    "_others",
+    "_telemetry",
+    "_context",
+    "_bound",
+    "_call",
+    "_engine",
+    "_manual",
+    "_patching",
+    "instrumentor",
+}
 
 
 def imports(path):

@@ -10,7 +10,7 @@ import wrapt
 from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 
-from otel_genai import _context, _streams
+from otel_genai import _context, _others, _streams
 from otel_genai._bound import Bound
 from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry
@@ -94,7 +94,7 @@ class Seam:
             if request is None:
                 return None
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
-            if bound.who in telemetry.off:
+            if bound is None or bound.who in telemetry.off:
                 return None
             call = Call(bound, bound.request(request), here, around)
             if telemetry.failures:
@@ -105,7 +105,11 @@ class Seam:
         self._expect(call, request)
         return call, request
 
-    def _bind(self, operation: Operation) -> Bound:
+    def _bind(self, operation: Operation) -> Bound | None:
+        """Prepare for an operation, unless somebody else has come to tell it in the meantime."""
+        if _others.stand_down(self._provider):
+            self.active = False
+            return None
         bound = self._bound[id(operation)] = Bound(self._telemetry, self._provider, operation)
         return bound
 

@@ -13,6 +13,7 @@ from typing import Any
 import wrapt
 from packaging.requirements import Requirement
 
+from otel_genai import _others
 from otel_genai._engine import Seam, wrap
 from otel_genai._telemetry import Telemetry
 from otel_genai.providers import REGISTRY, SDK_MODULES
@@ -107,9 +108,11 @@ def _imported(name: str, module: Any) -> None:
     try:
         provider = installed.provider or importlib.import_module(REGISTRY[name]).PROVIDER
         installed.provider = provider
-        installed.skipped = _unfit(provider)
+        installed.skipped = _others.stand_down(name)
+        if not installed.skipped and (unfit := _unfit(provider)):
+            installed.skipped = unfit
+            logger.warning("otel-genai leaves %s alone: %s", name, unfit)
         if installed.skipped:
-            logger.warning("otel-genai leaves %s alone: %s", name, installed.skipped)
             return
         for target, hook in provider.hooks.items():
             if target.partition(":")[0] == module.__name__:
@@ -167,6 +170,8 @@ def _status(name: str, disabled: frozenset[str]) -> Status:
         status.state, status.reason = "disabled", "named in OTEL_GENAI_DISABLED"
     elif installed is None:
         status.reason = "not instrumented: call otel_genai.instrument()"
+    elif other := _others.at_work(name):
+        status.state, status.reason = "skipped", other
     elif installed.patches:
         status.state, status.targets = "patched", [patch.target for patch in installed.patches]
         status.reason = installed.skipped

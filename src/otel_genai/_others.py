@@ -1,0 +1,37 @@
+"""Instrumentations by others on the same SDK: two spans for one call would be one too many."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+logger = logging.getLogger(__name__)
+
+_MODULES = r"(opentelemetry\.instrumentation(\.genai)?|openinference\.instrumentation)\.{}(_v\d+)?"
+"""Where the official packages, OpenLLMetry and OpenInference have their instrumentors."""
+_told: set[str] = set()
+
+
+def at_work(name: str) -> str:
+    """Say which other instrumentation is at work on the SDK `name`, and what to set; empty if none is."""
+    modules = re.compile(_MODULES.format(re.escape(name)))
+    for cls in BaseInstrumentor.__subclasses__():
+        other = cls._instance
+        if other is not None and other.is_instrumented_by_opentelemetry and modules.fullmatch(cls.__module__):
+            return (
+                f"{cls.__module__} instruments it, and one span per call is enough; to have otel-genai's, "
+                f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name} or do not call {cls.__name__}().instrument(); "
+                f"to keep it that way without this warning, set OTEL_GENAI_DISABLED={name}"
+            )
+    return ""
+
+
+def stand_down(name: str) -> str:
+    """Say why to leave the SDK alone, and warn about it, once; empty if there is no reason."""
+    reason = at_work(name)
+    if reason and reason not in _told:
+        _told.add(reason)
+        logger.warning("otel-genai leaves %s alone: %s", name, reason)
+    return reason
