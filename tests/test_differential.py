@@ -86,16 +86,12 @@ def _pickled(value: Any) -> Any:
 
 
 def _copies() -> Iterator[Any]:
-    """Give form, whether it is a stream, and how it is copied; what is unread is not yet as it should be."""
-    unread = pytest.mark.xfail(strict=True, reason="copies of what is watched are of a class of ours")
-    silent = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    """Give form, whether it is a stream, and how it is copied."""
     for form in ("plain", "raw", "streaming"):
         for stream in (False, True):
             for duplicate in (copy.copy, copy.deepcopy, _pickled):
-                watched = duplicate is not copy.copy and (stream or form == "streaming")
                 name = f"{form}-{'stream' if stream else 'whole'}-{duplicate.__name__}"
-                marks = [unread, silent] if watched else []
-                yield pytest.param(form, stream, duplicate, id=name, marks=marks)
+                yield pytest.param(form, stream, duplicate, id=name)
 
 
 @pytest.mark.parametrize(("form", "stream", "duplicate"), list(_copies()))

@@ -94,7 +94,7 @@ def calls(outcome="completed", of=REQUEST):
     """Describe the counter of one call."""
     keys = ("gen_ai.provider.name", "gen_ai.request.model")
     dimensions = {"otel_genai.outcome": outcome, **{key: of[key] for key in keys}}
-    return {"otel_genai.calls": [{"attributes": dimensions, "value": 1, "exemplars": 1}]}
+    return {"otel_genai.calls": [{"attributes": dimensions, "value": 1, "exemplars": 0}]}
 
 
 def refuse(body=None):

@@ -289,7 +289,8 @@ KNOWN = {
     CARRIED: (
         "_engine.Seam._call", "_engine.Seam._acall", "_engine.Seam._await", "_streams.Reading.read",
         "_streams.Reading.aread", "_streams.Reading._keep", "_streams.Reading._akeep",
-        "_streams.reading.__init__", "_streams.reading.__stream__", "_streams._watched.close",
+        "_streams.reading.__init__", "_streams.reading.__stream__", "_streams.reading.__copy__",
+        "_streams._watched.close",
         "_streams._watched.aclose", "_streams._watched.iter_raw", "_streams._watched.aiter_raw",
         "_streams.Tee._read", "_streams.Tee._aread", "providers._stainless._Keep.__call__",
     ),

@@ -14,7 +14,8 @@ FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HO
 LAYERS = [
     {"semconv"},
     {"content", "settings", "_guard", "_others"},
-    {"spec", "_telemetry"},
+    {"spec", "_tally"},
+    {"_telemetry"},
     {"_context", "_bound"},
     {"_streams", "_call"},
     {"_engine"},
@@ -27,6 +28,7 @@ ABOVE = {"testing", "cli", "_doctor", "_view", "_receiver", "_otlp"}
 FOR_PROVIDERS = {"semconv", "content", "spec"}
 ENGINE_ROOM = {
     "_others",
+    "_tally",
     "_telemetry",
     "_context",
     "_bound",

@@ -7,15 +7,17 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
+from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai._telemetry import Meters, Telemetry
 from otel_genai.spec import Attributes, Operation, Request
 
-BAD_DATA = (AttributeError, LookupError, TypeError, ValueError)
+BAD_DATA = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a pure reader raises on a body that is not what the SDK's types say: absent, not a failure."""
 
-_PLAIN = frozenset({str, int, float, bool})
-_JSON = _PLAIN | {list, dict}
+_JSON = frozenset({str, int, float, bool, list, dict})
+_LONG = 2**63
+"""The first integer that is too long for an attribute."""
 
 
 class Bound:
@@ -62,16 +64,24 @@ class Bound:
             attributes[s.REQUEST_STREAM] = True
         for key, value in request.body.items():
             row = table.get(key)
-            if row is None or value is None or (type(value) not in _JSON and not value):
+            if row is None or value is None or (type(value) not in _JSON and not _is_given(value)):
                 continue  # unknown, or what an SDK has in place of what was not given
             name = row if isinstance(row, str) else row[0]
             if not isinstance(row, str):
                 value = _attempt(row[1], value, request)  # noqa: PLW2901 (in the attribute's own type)
-            if type(value) in _PLAIN or (value := clean(value)) is not None:
+            if (value := clean(value)) is not None:
                 attributes[name] = value
         if self.operation.derived is not None:
             attributes.update(cleaned(_attempt(self.operation.derived, request.body, request) or {}))
         return attributes
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a value is not what an SDK has in place of one; a caller's own type may refuse to say."""
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 (the caller's own)
+        return False
 
 
 def _attempt(reader: Callable[[Any], Any], value: Any, request: Request) -> Any:
@@ -90,7 +100,8 @@ def cleaned(found: Attributes) -> Attributes:
     kept: Attributes = {}
     for key, value in found.items():
         kind = type(value)
-        if not ((kind is str and key not in s.USAGE) or (kind is int and value >= 0)):
+        is_fit = 0 <= value < _LONG if kind is int else kind is str and value.isascii() and key not in s.USAGE
+        if not is_fit:
             value = clean(value, key)  # noqa: PLW2901 (rarely)
         if value is not None:
             kept[key] = value
@@ -100,15 +111,21 @@ def cleaned(found: Attributes) -> Attributes:
 def clean(value: Any, key: str = "") -> Any:
     """Keep what an attribute can hold; None for the rest."""
     if key in s.USAGE:
-        return value if type(value) is int and value >= 0 else None
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, (list, tuple)):
-        items = [item if item is None else clean(item) for item in value]
-        return items if items and (key == s.RESPONSE_FINISH_REASONS or None not in items) else None
+        return value if type(value) is int and 0 <= value < _LONG else None
     if isinstance(value, str):
-        return str.__str__(value)  # of an enum, its value
-    for base in (int, float):
-        if isinstance(value, base):
-            return base(value)
-    return None
+        return content.sendable(str.__str__(value))  # of an enum, its value
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if -_LONG <= value < _LONG else None
+    if isinstance(value, float):
+        return float(value)
+    return _clean_list(value, key) if isinstance(value, (list, tuple)) else None
+
+
+def _clean_list(given: Any, key: str) -> list[Any] | None:
+    """Keep a list of items that are all known and of one type; a finish reason may be still to come."""
+    items = [None if isinstance(item, (list, tuple)) else clean(item) for item in given]
+    types = {type(item) for item in items if item is not None}
+    unknown = None in items and key != s.RESPONSE_FINISH_REASONS
+    return None if unknown or len(types) > 1 or not items else items

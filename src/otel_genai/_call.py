@@ -248,11 +248,11 @@ class Call:
 
     def _measure(self, found: Attributes, outcome: str, gaps: list[float], seconds: float) -> None:
         meters, context = self.bound.meters, self.context
-        meters.call(outcome, found, context)
+        meters.call(outcome, found)
         dimensions = {key: found[key] for key in meters.keys if key in found}
-        failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else {}
-        meters.duration(seconds, {**dimensions, **failure}, context)
         meters.tokens(found, dimensions, context)
+        failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else None
+        meters.duration(seconds, {**dimensions, **failure} if failure else dimensions, context)
         if self.times:
             meters.first_chunk(found[s.RESPONSE_TIME_TO_FIRST_CHUNK], dimensions, context)
             wanted = self.bound.telemetry.settings.stream_gaps

@@ -79,7 +79,20 @@ class Stoppable(Protocol):
         """Leave the call to the process that began it."""
 
 
+class Forgetful(Protocol):
+    """What a forked process must not tell, as its parent will."""
+
+    def forget(self) -> None:
+        """Begin again."""
+
+
 _open: dict[int, weakref.ref[Stoppable]] = {}
+_counting: weakref.WeakSet[Forgetful] = weakref.WeakSet()
+
+
+def forked(thing: Forgetful) -> None:
+    """Have a thing forget, in a process that is forked later."""
+    _counting.add(thing)
 
 
 def keep(call: object, stream: Stoppable) -> None:
@@ -106,12 +119,12 @@ def _stop_all() -> None:
 
 
 def _forget_all() -> None:
-    """After a fork, what was open or late is the parent's."""
+    """After a fork, what was open, late or counted is the parent's."""
     global _busy  # noqa: PLW0603 (whoever held it is not in this process)
     _busy = Lock()
     _late.clear()
-    for stream in _still_open():
-        stream.forget()
+    for thing in [*_still_open(), *_counting]:
+        thing.forget()
 
 
 def _still_open() -> Iterator[Stoppable]:

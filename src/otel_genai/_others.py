@@ -22,8 +22,8 @@ def at_work(name: str) -> str:
         if other is not None and other.is_instrumented_by_opentelemetry and modules.fullmatch(cls.__module__):
             return (
                 f"{cls.__module__} instruments it, and one span per call is enough; to have otel-genai's, "
-                f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name} or do not call {cls.__name__}().instrument(); "
-                f"to keep it that way without this warning, set OTEL_GENAI_DISABLED={name}"
+                f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name}, or do not call {cls.__name__}; "
+                f"to keep it so and hear no more of it, set OTEL_GENAI_DISABLED={name}"
             )
     return ""
 

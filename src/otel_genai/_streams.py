@@ -145,7 +145,6 @@ def reading(cls: Any) -> Any:
     foreign = _is_foreign(cls, origin)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 (Python's name)
-        # Some SDKs iterate over a copy of the stream: what is known is shared by both.
         state = self.__dict__[_STATE] = Reading()
         state.foreign = foreign
         origin.__init__(self, *args, **kwargs)
@@ -158,13 +157,27 @@ def reading(cls: Any) -> Any:
         state.running = functools.partial(_is_running, weakref.ref(reader))
         return reader
 
-    return _subclass(origin, (cls,), __init__=__init__, __stream__=__stream__)
+    def __copy__(self: Any) -> Any:  # noqa: N807 (Python's name)
+        # Some SDKs iterate over a copy of the stream: what is known is shared by both.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    return _subclass(origin, (cls,), __init__=__init__, __stream__=__stream__, __copy__=__copy__)
 
 
 def _subclass(origin: type[Any], bases: tuple[Any, ...], **methods: Any) -> Any:
     """Make a subclass that goes by the name of the class it is made of."""
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 (Python's name)
+        # What is pickled is of the class that was there before, and nobody watches it.
+        state: Any = super(made, self).__reduce_ex__(protocol)[2]
+        return object.__new__, (origin,), {key: value for key, value in state.items() if key != _STATE}
+
     same = {name: getattr(origin, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return types.new_class(origin.__name__, bases, exec_body=lambda body: body.update(same, **methods))
+    body = {**same, **methods, "__reduce_ex__": __reduce_ex__}
+    made: Any = types.new_class(origin.__name__, bases, exec_body=lambda namespace: namespace.update(body))
+    return made
 
 
 def _is_foreign(cls: Any, origin: type[Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import SeverityNumber
 
-from otel_genai import _guard
+from otel_genai import _guard, _tally
 from otel_genai import semconv as s
 from otel_genai.settings import Settings, from_env
 
@@ -48,6 +48,7 @@ class Telemetry:
         self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema)
         self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
         self._instruments: dict[str, Any] = {}
+        self._tallies = _tally.of(meter_provider)
         self._reported: set[tuple[str, str]] = set()
         self.failures: dict[tuple[str, str], int] = {}
         self.off: set[tuple[str, str]] = set()
@@ -73,6 +74,10 @@ class Telemetry:
             )
         counter: Counter = self._instruments[metric.name]
         return counter
+
+    def tally(self, metric: s.Metric) -> _tally.Tally:
+        """Give a metric's counter that is read when metrics are collected: it takes no exemplars."""
+        return self._tallies.counter(self._meter, metric)
 
     def event(self, name: str, attributes: Mapping[str, Any], context: Context) -> None:
         """Emit an event that belongs to the span in `context`."""
@@ -129,7 +134,7 @@ class Meters:
         self._first: list[Histogram] = []
         self._gaps: list[Histogram] = []
         self._usage = None
-        self._calls = telemetry.counter(s.CALLS) if operation in s.MODEL_CALLS else None
+        self._calls = telemetry.tally(s.CALLS) if operation in s.MODEL_CALLS else None
         self._totals: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
         if inference and published:
@@ -146,12 +151,12 @@ class Meters:
         if published and (inference or operation == s.EMBEDDINGS):
             self._usage = telemetry.histogram(s.TOKEN_USAGE)
 
-    def call(self, outcome: str, found: Mapping[str, Any], context: Context) -> None:
+    def call(self, outcome: str, found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
             keys = (s.PROVIDER_NAME, s.REQUEST_MODEL)
-            dimensions = {key: found[key] for key in keys if key in found}
-            self._calls.add(1, {s.OUTCOME: outcome, **dimensions}, context)
+            known = [(key, found[key]) for key in keys if isinstance(found.get(key), str)]
+            self._calls.add(1, ((s.OUTCOME, outcome), *known))
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""

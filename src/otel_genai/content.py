@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -95,15 +96,24 @@ def decoded(value: object) -> object:
 def to_json(value: object) -> str:
     """Encode content for a span's attribute; what JSON does not know is written as text."""
     try:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    except TypeError:  # a key that is no string
-        text = json.dumps(to_plain(value), ensure_ascii=False)
-    except ValueError:  # a circle
-        text = str(value)
-    return _sendable(text)
+        text = value if isinstance(value, str) else _strict_json(value)
+    except (TypeError, ValueError):  # a key that is no string, or a NaN, or a circle
+        text = _odd_json(value)
+    return sendable(text)
 
 
-def _sendable(text: str) -> str:
+def _strict_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _odd_json(value: object) -> str:
+    try:
+        return _strict_json(to_plain(value))
+    except (RecursionError, ValueError):
+        return json.dumps(str(value), ensure_ascii=False)
+
+
+def sendable(text: str) -> str:
     """Replace half an emoji and its like, with which no exporter could send the text."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
@@ -111,9 +121,15 @@ def _sendable(text: str) -> str:
 def to_plain(value: object) -> Any:
     """Bring content into the types that a log record can carry."""
     if isinstance(value, dict):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {
+            sendable(str(key)): to_plain(item) for key, item in value.items() if key != ""
+        }  # as OTLP has it
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
-    if value is None or isinstance(value, (int, float, bool)):
+    if value is None or isinstance(value, bool):
         return value
-    return _sendable(str(value))
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return sendable(str(value))

@@ -166,7 +166,9 @@ def plain(value: Any) -> Any:
     """Undo `view`, and bring an SDK's model into plain data."""
     if isinstance(value, Json):
         return value._json
-    return value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True, warnings=False)
+    return value
 
 
 def items(value: Any) -> Iterator[Any]:
@@ -178,5 +180,5 @@ def from_text(body: str | bytes) -> Any:
     """Read a body of JSON text; what is not JSON is no answer."""
     try:
         return view(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -172,7 +172,7 @@ def metrics(attributes: dict[str, Any], *, chunks: int = 0) -> dict[str, Any]:
     asked = {key: of[key] for key in ("gen_ai.provider.name", "gen_ai.request.model")}
     asked["otel_genai.outcome"] = attributes.get("otel_genai.outcome", "completed")
     found = {
-        "otel_genai.calls": [{"attributes": asked, "exemplars": POSITIVE, "value": 1}],
+        "otel_genai.calls": [{"attributes": asked, "exemplars": 0, "value": 1}],
         "gen_ai.client.operation.duration": [one(**error)],
     }
     tokens = {kind: attributes.get(f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output")}

@@ -7,17 +7,15 @@ every helper passes through.
 from __future__ import annotations
 
 import copy
+import itertools
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, get_origin
 
 from otel_genai import semconv as s
 from otel_genai.spec import Attributes, Body, Operation, Request, Server, from_text, plain, view
 
-_ITERABLE = ("messages", "tools", "system")
-"""What of a body an SDK takes as any iterable."""
 _RAW = "x-stainless-raw-response"
 
 
@@ -29,19 +27,24 @@ class Seam:
         package: the SDK's package; answers of other types are read as plain data.
         operations: path -> the operation that a POST to it is.
         provider: who answers, by client and host.
+        iterables: what of a body the SDK takes as any iterable, and reads only when it sends it.
     """
 
     package: str
     operations: Mapping[str, Operation]
     provider: Callable[[Any, str], str]
+    iterables: tuple[str, ...] = ()
     _servers: weakref.WeakKeyDictionary[Any, tuple[Any, Server]] = field(
         default_factory=weakref.WeakKeyDictionary, compare=False
     )
 
     def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """Say which operation this is, by its URL."""
-        options = args[1] if len(args) > 1 else kwargs["options"]
-        operation = self.operations.get(options.url) or self._by_path(options.url)
+        options: Any = args[1] if len(args) > 1 else kwargs.get("options")
+        url = getattr(options, "url", None)
+        if not isinstance(url, str):
+            return None  # the SDK's to refuse
+        operation = self.operations.get(url) or self._by_path(url)
         if operation is None or options.method.lower() != "post":
             return None
         stream = bool(kwargs.get("stream"))
@@ -59,7 +62,7 @@ class Seam:
         """List one-shot iterators: SDKs that turn the body into JSON only further down let them pass."""
         options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
         body = options.json_data if isinstance(options.json_data, dict) else {}
-        keys = [key for key in _ITERABLE if key in body and key not in (options.extra_json or {})]
+        keys = [key for key in self.iterables if key in body and key not in (options.extra_json or {})]
         held = {key: new for key in keys if (new := _held(body[key])) is not body[key]}
         if held:
             request.body = {**request.body, **held}
@@ -67,7 +70,7 @@ class Seam:
 
     def _by_path(self, url: str) -> Operation | None:
         """Find the operation of a URL written in full, or without its slash."""
-        path = urlsplit(url).path.rstrip("/")
+        path = url.partition("?")[0].rstrip("/")
         for known, operation in self.operations.items():
             if path == known[1:] or path.endswith(known):
                 return operation
@@ -89,7 +92,7 @@ class Seam:
         """Give the class asked for, unless the caller wants the raw response and makes the stream later."""
         options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
         cls: type[Any] | None = request.kwargs.get("stream_cls")
-        return None if _is_raw(options) else cls
+        return None if _is_raw(options) or not hasattr(get_origin(cls) or cls, "__stream__") else cls
 
     def with_stream_class(self, request: Request, cls: type[Any]) -> None:
         """Ask for a stream of another class."""
@@ -154,8 +157,8 @@ def _body(options: Any) -> Body:
     """Give the JSON to be sent; `extra_body` is merged into it only further down."""
     body, extra = options.json_data, options.extra_json
     if not isinstance(body, Mapping):
-        return extra or {}
-    return {**body, **extra} if extra else body
+        body = {}
+    return {**body, **extra} if isinstance(extra, Mapping) else body
 
 
 def _is_raw(options: Any) -> bool:
@@ -215,10 +218,27 @@ def _copied_options(request: Request) -> Any:
 def _held(value: Any) -> Any:
     """List what can be read only once, at the top and in the content of each turn."""
     if hasattr(type(value), "__next__"):
-        value = list(value)
+        value = _listed(value)
     if isinstance(value, list) and any(_is_one_shot(turn) for turn in value):
-        return [{**turn, "content": list(turn["content"])} if _is_one_shot(turn) else turn for turn in value]
+        return [
+            {**turn, "content": _listed(turn["content"])} if _is_one_shot(turn) else turn for turn in value
+        ]
     return value
+
+
+def _listed(items: Any) -> Any:
+    """List what can be read only once; where that fails, it will fail again for the SDK."""
+    read: list[Any] = []
+    try:
+        read.extend(items)
+    except Exception as error:  # noqa: BLE001 (the caller's own)
+        return itertools.chain(read, _failing(error))
+    return read
+
+
+def _failing(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
 
 
 def _is_one_shot(turn: Any) -> bool:

@@ -208,7 +208,12 @@ MESSAGES = Operation(
     fault=fault,
     error=_stainless.error(CODES),
 )
-SEAM = _stainless.Seam("anthropic", {"/v1/messages": MESSAGES, "/v1/messages?beta=true": MESSAGES}, provider)
+SEAM = _stainless.Seam(
+    "anthropic",
+    {"/v1/messages": MESSAGES, "/v1/messages?beta=true": MESSAGES},
+    provider,
+    iterables=("messages", "tools", "system"),
+)
 _CLASSES = ("Anthropic", "AnthropicBedrock", "AnthropicVertex", "AnthropicBedrockMantle")
 PROVIDER = Provider(
     "anthropic",
