@@ -2,7 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests of one file share a process: what some of them prepare takes long.
+PYTEST := pytest -n auto --dist loadfile
 OLDEST := openai==1.66.0 anthropic==0.51.0
+OF_SDKS := tests/providers tests/test_streams.py tests/test_faults.py tests/test_fuzz.py $(wildcard tests/test_differential*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -40,8 +43,8 @@ demo: .venv-demo/ready
 	@.venv-demo/bin/otel-genai demo --compose docker-compose.yml $(if $(LIVE),--live)
 
 test: lint types .venv/ready .venv-oldest/ready
-	$(BIN)/pytest -m "not soak"
-	.venv-oldest/bin/pytest -m "not soak" tests/providers tests/test_streams.py
+	$(BIN)/$(PYTEST) -m "not soak"
+	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -55,7 +58,7 @@ format: .venv/ready
 	$(BIN)/ruff format
 
 soak: .venv/ready pythons test-others
-	$(BIN)/pytest -m soak
+	$(BIN)/$(PYTEST) -m soak
 
 # Beside the instrumentations of others, which would wake up in every other environment.
 .venv-others/ready: pyproject.toml
@@ -67,9 +70,11 @@ soak: .venv/ready pythons test-others
 test-others: .venv-others/ready
 	.venv-others/bin/pytest tests/test_others.py
 
-# Every supported Python that is here; with CI=true one that is missing is a failure.
-pythons:
-	@for version in $(PYTHONS); do \
+# Every supported Python that is here, but for the one of `make test`; with CI=true a missing one is a failure.
+pythons: .venv/ready
+	@done=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	for version in $(PYTHONS); do \
+		if [ "$$version" = "$$done" ]; then continue; fi; \
 		python=$$(ls -d "$$(command -v python$$version)" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null \
 			| while read -r p; do "$$p" -c 'import sys' 2>/dev/null && echo "$$p" && break; done); \
 		if [ -z "$$python" ]; then \
@@ -80,7 +85,7 @@ pythons:
 		$$python -m venv --clear .venv-$$version && \
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
 		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
-		.venv-$$version/bin/pytest -m "not soak and not e2e" --quiet || exit 1; \
+		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet || exit 1; \
 	done
 
 # Every candidate in an environment of its own, with the versions of the first for everything they share.

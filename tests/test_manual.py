@@ -906,7 +906,7 @@ RESULTS = [
     (None, None),
     ({"at": RefusedError("x")}, '{"at": "x"}'),
     ({("a", 1): {2}}, """{"('a', 1)": "{2}"}"""),
-    (CIRCLE, "[[...]]"),
+    (CIRCLE, '"[[...]]"'),
     ({"text": "caf\u00e9 \ud83d"}, '{"text": "caf\u00e9 ?"}'),
 ]
 

@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+_DEPTH = 20
+"""How deep the attributes of a log record are nested at most: OTLP's decoders give up at a hundred levels."""
+
 Part = dict[str, Any]
 Message = dict[str, Any]
 
@@ -95,10 +98,12 @@ def decoded(value: object) -> object:
 
 def to_json(value: object) -> str:
     """Encode content for a span's attribute; what JSON does not know is written as text."""
+    if isinstance(value, str):
+        return sendable(value)
     try:
-        text = value if isinstance(value, str) else _strict_json(value)
-    except (TypeError, ValueError):  # a key that is no string, or a NaN, or a circle
-        text = _odd_json(value)
+        text = _strict_json(value)
+    except (TypeError, ValueError, RecursionError) as error:  # a key that is no string, NaN, a circle, depth
+        text = _strict_json(str(value) if "Circular" in str(error) else to_plain(value))
     return sendable(text)
 
 
@@ -106,30 +111,34 @@ def _strict_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
 
 
-def _odd_json(value: object) -> str:
-    try:
-        return _strict_json(to_plain(value))
-    except (RecursionError, ValueError):
-        return json.dumps(str(value), ensure_ascii=False)
-
-
 def sendable(text: str) -> str:
     """Replace half an emoji and its like, with which no exporter could send the text."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def to_plain(value: object) -> Any:
-    """Bring content into the types that a log record can carry."""
+def to_plain(value: object, depth: int = 0) -> Any:
+    """Bring content into the types that a log record can carry; what is too deep for one becomes text."""
+    if isinstance(value, (dict, list, tuple)) and depth == _DEPTH:
+        return _as_text(value)
     if isinstance(value, dict):
-        return {
-            sendable(str(key)): to_plain(item) for key, item in value.items() if key != ""
-        }  # as OTLP has it
+        # A log record has no empty keys.
+        return {sendable(str(key)): to_plain(item, depth + 1) for key, item in value.items() if key != ""}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    if value is None or isinstance(value, bool):
-        return value
+        return [to_plain(item, depth + 1) for item in value]
+    return value if value is None or _is_number(value) else sendable(str(value))
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is one of the numbers that can be sent, True and False among them."""
     if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return sendable(str(value))
+        return -(2**63) <= value < 2**63
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _as_text(value: object) -> str:
+    try:
+        return sendable(_strict_json(value))
+    except (TypeError, ValueError):
+        return sendable(str(value))
+    except RecursionError:
+        return f"<{type(value).__name__}>"
