@@ -201,6 +201,18 @@ def test_calls_counted_before_a_fork_are_the_parent_s_alone():
 
 
 @forks
+def test_calls_by_outcome_counted_before_a_fork_are_the_parent_s_alone():
+    """The counter that is ours begins again in every worker."""
+    received = forked(before="calls(2)")
+    last = {
+        point.resource[INSTANCE]: point.value
+        for point in received.points
+        if point.metric == "otel_genai.calls"
+    }
+    assert sorted(last.values()) == [2, 4, 4, 4]
+
+
+@forks
 @pytest.mark.xfail(reason="the SDK gives every worker a random one", strict=True)
 def test_an_instance_that_was_named_keeps_its_name():
     """Whoever names the instance means it; workers may add to it."""
