@@ -1,4 +1,4 @@
-"""The README's code runs as it is written."""
+"""The code in the documents runs as it is written."""
 
 import os
 import re
@@ -12,11 +12,17 @@ from otel_genai._receiver import Receiver
 from otel_genai.demo.standin import StandIn
 from otel_genai.settings import VARIABLES
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+HOME = Path(__file__).parent.parent
+README = (HOME / "README.md").read_text()
+DOCUMENTS = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{path.stem} {number}")
+    for path in DOCUMENTS
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=[block.split("\n", 1)[0] for block in BLOCKS])
+@pytest.mark.parametrize("code", BLOCKS)
 def test_python_runs(code):
     """Each Python block runs by itself, and where it configures export, its spans arrive."""
     with StandIn() as api, Receiver() as receiver:
@@ -44,8 +50,9 @@ def test_settings_table_is_complete():
     assert {name: variable for variable, name in rows} == VARIABLES
 
 
-def test_links_lead_somewhere():
-    """Every relative link in the README names a file that is there."""
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (Path(__file__).parent.parent / link).exists()] == []
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    """Every relative link names a file that is there."""
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert links or path.name != "README.md"

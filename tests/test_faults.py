@@ -28,14 +28,18 @@ from opentelemetry.sdk.trace.sampling import Sampler
 import otel_genai
 from otel_genai import (
     _bound,
+    _budget,
     _call,
     _context,
     _engine,
+    _gate,
     _guard,
     _patching,
     _streams,
+    _tally,
     _telemetry,
     content,
+    masking,
     spec,
     testing,
 )
@@ -48,7 +52,10 @@ PROVIDERS = [
     importlib.import_module(f"{PACKAGE}.{found.name}")
     for found in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)
 ]
-MODULES = [_engine, _call, _bound, _streams, _guard, _telemetry, _context, spec, content, *PROVIDERS]
+MODULES = [
+    _engine, _call, _bound, _gate, _budget, masking, _streams, _guard, _tally, _telemetry, _context, spec,
+    content, *PROVIDERS,
+]  # fmt: skip
 FILES = {module.__file__ for module in MODULES}
 KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 SHAPES = {
@@ -171,7 +178,10 @@ def forget() -> None:
 
 # --- One fault at a time ---------------------------------------------------------------------------------
 
-MODES: list[dict[str, Any]] = [{}, {"capture": "SPAN_AND_EVENT", "semconv": "both"}]
+MODES: list[dict[str, Any]] = [
+    {},
+    {"capture": "SPAN_AND_EVENT", "semconv": "both", "mask": ["email", "card"], "content_budget": 256},
+]
 
 
 def instrument(seen: testing.Seen, mode: dict[str, Any]) -> None:
@@ -304,6 +314,7 @@ KNOWN = {
     ASKED_FOR: (
         "_telemetry.active", "_context.Block.__enter__", "_context.Block.__exit__",
         "_context._ScopeBlock.__init__", "_context.context", "_context.suppress", "content.messages",
+        "masking.maskers",
         "content.parts",
     ),
 }  # fmt: skip

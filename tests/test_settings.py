@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import subprocess
 import sys
 
 import pytest
 
 import otel_genai
-from otel_genai import Capture, Settings, settings
+from otel_genai import Capture, Settings, masking, settings
+from otel_genai._gate import Gate
 from otel_genai.settings import VARIABLES, from_env
 
-CAPTURE, EVENT, SEMCONV, DISABLED, GAPS = VARIABLES.values()
+CAPTURE, EVENT, SEMCONV, DISABLED, GAPS, *_ = VARIABLES.values()
 GOOD = [
     ("capture", "NO_CONTENT", Capture.NO_CONTENT),
     ("capture", "SPAN_ONLY", Capture.SPAN_ONLY),
@@ -32,8 +34,23 @@ GOOD = [
     ("stream_gaps", "0", 0),
     ("stream_gaps", "100", 100),
     ("stream_gaps", "all", None),
+    (
+        "capture_operations",
+        "chat=span_only, embeddings=false",
+        {"chat": Capture.SPAN_ONLY, "embeddings": Capture.NO_CONTENT},
+    ),
+    ("capture_sample", "0.25", 0.25),
+    ("capture_on_error", "true", True),
+    ("content_budget", "65536", 65536),
+    ("mask", "email, KEYS", masking.maskers(["keys", "email"])),
+    ("mask_pattern", "ACME-[0-9]+", re.compile("ACME-[0-9]+")),
+    ("user_key", "s3cret", "s3cret"),
 ]
 MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
+MASKER = (
+    "'emails' is no masker: give keys, email, card, iban, phone, ip, "
+    "a compiled regular expression or a function"
+)
 BAD = [
     ("capture", "spans", f"'spans' is not one of {MODES}", "NO_CONTENT"),
     ("capture", "1", f"'1' is not one of {MODES}", "NO_CONTENT"),
@@ -41,6 +58,20 @@ BAD = [
     ("semconv", "newest", "'newest' is not one of published, latest, both", "'published'"),
     ("stream_gaps", "-1", "'-1' is not a number of gaps (0 or more) or all", "16"),
     ("stream_gaps", "many", "'many' is not a number of gaps (0 or more) or all", "16"),
+    ("capture_operations", "chat=spans", f"'spans' is not one of {MODES}", None),
+    ("capture_operations", "chat", f"'' is not one of {MODES}", None),
+    ("capture_sample", "2", "'2' is not a share from 0 to 1", None),
+    ("capture_sample", "half", "'half' is not a share from 0 to 1", None),
+    ("capture_on_error", "maybe", "'maybe' is not one of true, false", None),
+    ("content_budget", "-5", "'-5' is not a number of bytes (256 or more)", None),
+    ("content_budget", "8k", "'8k' is not a number of bytes (256 or more)", None),
+    ("mask", "emails", MASKER, None),
+    (
+        "mask_pattern",
+        "(",
+        "'(' is no regular expression: missing ), unterminated subpattern at position 0",
+        None,
+    ),
 ]
 OTHERS = {
     "capture": (Capture.EVENT_ONLY, "SPAN_ONLY"),
@@ -48,6 +79,13 @@ OTHERS = {
     "semconv": ("both", "latest"),
     "disabled": (frozenset({"toy"}), "openai"),
     "stream_gaps": (3, "5"),
+    "capture_operations": ({"chat": Capture.SPAN_ONLY}, "chat=EVENT_ONLY"),
+    "capture_sample": (0.5, "0.1"),
+    "capture_on_error": (False, "true"),
+    "content_budget": (4096, "9000"),
+    "mask": ((str.lower,), "email"),
+    "mask_pattern": (re.compile("a"), "b"),
+    "user_key": ("a", "b"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -67,6 +105,13 @@ def test_the_defaults_are_the_safe_choice():
         "semconv": "published",
         "disabled": frozenset(),
         "stream_gaps": 16,
+        "capture_operations": {},
+        "capture_sample": 1.0,
+        "capture_on_error": False,
+        "content_budget": 8192,
+        "mask": (),
+        "mask_pattern": None,
+        "user_key": None,
     }
 
 
@@ -78,6 +123,13 @@ def test_every_setting_has_its_variable():
         "semconv": "OTEL_GENAI_SEMCONV",
         "disabled": "OTEL_GENAI_DISABLED",
         "stream_gaps": "OTEL_GENAI_STREAM_GAPS",
+        "capture_operations": "OTEL_GENAI_CAPTURE_OPERATIONS",
+        "capture_sample": "OTEL_GENAI_CAPTURE_SAMPLE",
+        "capture_on_error": "OTEL_GENAI_CAPTURE_ON_ERROR",
+        "content_budget": "OTEL_GENAI_CONTENT_BUDGET",
+        "mask": "OTEL_GENAI_MASK",
+        "mask_pattern": "OTEL_GENAI_MASK_PATTERN",
+        "user_key": "OTEL_GENAI_USER_KEY",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 
@@ -115,7 +167,7 @@ def test_an_empty_variable_is_none(name, blank, caplog):
 def test_a_bad_value_raises_and_says_what_is_accepted(name, value, accepted, safe):
     """In code a slip is an error, wherever the settings are made."""
     for make in (Settings, from_env, otel_genai.instrument):
-        with pytest.raises(ValueError, match="is not") as caught:
+        with pytest.raises(ValueError, match="is no") as caught:
             make(**{name: value})
         assert str(caught.value) == f"Settings({name}=...): {accepted}"
 
@@ -138,7 +190,16 @@ def test_a_bad_value_in_the_environment_warns_once_and_is_safe(name, value, acce
     for _ in range(3):
         assert from_env({VARIABLES[name]: value}) == Settings()
     told = [(record.levelno, record.getMessage()) for record in caplog.records]
-    assert told == [(logging.WARNING, f"{VARIABLES[name]}: {accepted}; using {safe} instead")]
+    instead = "recording no content" if safe is None else f"using {safe}"
+    assert told == [(logging.WARNING, f"{VARIABLES[name]}: {accepted}; {instead} instead")]
+
+
+@pytest.mark.parametrize(("name", "value"), [row[:2] for row in BAD if row[3] is None])
+def test_where_the_protection_of_content_cannot_be_read_there_is_none_of_it(name, value):
+    """Whatever the program and the other variables ask for."""
+    everything = {CAPTURE: "SPAN_AND_EVENT", "OTEL_GENAI_CAPTURE_OPERATIONS": "chat=SPAN_ONLY"}
+    chosen = from_env({**everything, VARIABLES[name]: value}, capture="SPAN_ONLY")
+    assert (chosen.capture, chosen.capture_operations) == (Capture.NO_CONTENT, {})
 
 
 def test_a_bad_variable_leaves_the_others_alone(caplog):
@@ -186,7 +247,7 @@ def test_settings_as_one_object_leave_the_environment_out(monkeypatch, caplog):
 def test_events_are_emitted_when_asked_for_or_needed(capture, emit_event):
     """Unset means: when they carry content."""
     chosen = Settings(capture=capture, emit_event=emit_event)
-    assert chosen.events is (capture.on_event if emit_event is None else emit_event)
+    assert Gate(chosen, "chat").emits is (capture.on_event if emit_event is None else emit_event)
 
 
 def test_the_older_switch_changes_nothing():

@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_genai import content
 from otel_genai import semconv as s
+from otel_genai._gate import Gate
 from otel_genai._telemetry import Meters, Telemetry
 from otel_genai.spec import Attributes, Operation, Request
 
@@ -24,8 +25,7 @@ class Bound:
     """What all calls of one operation share."""
 
     __slots__ = (
-        "captures", "constants", "contents", "emits", "kind", "meters", "on_event", "on_span", "operation",
-        "target", "telemetry", "who",
+        "constants", "contents", "gate", "kind", "meters", "operation", "target", "telemetry", "who",
     )  # fmt: skip
 
     def __init__(
@@ -40,16 +40,13 @@ class Bound:
         self.target = s.signals(operation.name, settings.semconv).target
         self.meters = Meters(telemetry, operation.name)
         self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
-        self.emits = settings.events and operation.name in s.INFERENCE
-        self.on_span = settings.capture.on_span
-        self.on_event = settings.capture.on_event and self.emits
-        self.captures = self.on_span or self.on_event
+        self.gate = Gate(settings, operation.name)
         readers = {
             s.SYSTEM_INSTRUCTIONS: operation.instructions,
             s.INPUT_MESSAGES: operation.inputs,
             s.TOOL_DEFINITIONS: operation.tools,
         }
-        self.contents = {key: reader for key, reader in readers.items() if reader and self.captures}
+        self.contents = {key: reader for key, reader in readers.items() if reader}
 
     def request(self, request: Request) -> Attributes:
         """Say in attributes what was asked."""

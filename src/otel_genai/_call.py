@@ -40,6 +40,8 @@ class Call:
         "context",
         "fold",
         "found",
+        "on_event",
+        "on_span",
         "open",
         "outer",
         "scope",
@@ -80,6 +82,10 @@ class Call:
                 name, here, bound.kind, self.attributes, start_time=self._began
             )
             self.context = set_span_in_context(self.span, here)
+            trace_id = self.span.get_span_context().trace_id
+            self.on_span, self.on_event = bound.gate.opened(around, trace_id)
+        else:
+            self.on_span, self.on_event = self.outer.on_span, self.outer.on_event
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
 
     def safely(self, what: Callable[..., Any], *args: Any) -> None:
@@ -91,24 +97,25 @@ class Call:
         self.bound.telemetry.failed(*self.bound.who, error, again=not self._sound)
         self._sound = False
 
+    @property
+    def captures(self) -> bool:
+        """Whether content is wanted, and somebody will see it."""
+        heard = self.outer is not None or self.span.is_recording()
+        return (self.on_span and heard) or self.on_event
+
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
-        if self._is_heard():
-            for key, reader in self.bound.contents.items():
-                self.write(key, self._read(reader, body))
-
-    def _is_heard(self) -> bool:
-        """Whether anybody will see content."""
-        return self.span.is_recording() or self.bound.on_event or self.outer is not None
+        for key, reader in self.bound.contents.items():
+            self.write(key, self._read(reader, body))
 
     def write(self, key: str, value: object) -> None:
         """Keep content for the end, if it is wanted at all."""
-        if value and self.bound.captures:
+        if value and self.captures:
             self.written[key] = value
 
     def expect(self) -> None:
         """Prepare for an answer that comes in pieces."""
-        self.fold = (self.bound.operation.fold or _Unread)(content=self.bound.captures)
+        self.fold = (self.bound.operation.fold or _Unread)(content=self.captures)
 
     def misread(self, error: Exception) -> None:
         """Tell data that is not what it should be, which is nobody's failure, from a failure of ours."""
@@ -181,7 +188,7 @@ class Call:
 
     def _answered(self, answer: Any, outcome: str) -> Attributes:
         """Say in attributes what was answered."""
-        bound, operation = self.bound, self.bound.operation
+        operation = self.bound.operation
         found: Attributes = {}
         if answer is None and self.fold is not None:
             answer = self._read(_ANSWER, self.fold)
@@ -192,7 +199,7 @@ class Call:
             fault = operation.fault and self._read(operation.fault, answer)
             if fault and outcome in (s.COMPLETED, s.TRUNCATED):
                 found[s.ERROR_TYPE] = fault
-            if bound.captures and operation.outputs and self._is_heard():
+            if operation.outputs and self.captures:
                 self.write(s.OUTPUT_MESSAGES, self._read(operation.outputs, answer))
         if self._absorbed:
             missing = self._absorbed.keys() - self.attributes.keys() - found.keys()
@@ -217,17 +224,28 @@ class Call:
             found[s.LONGEST_GAP] = max(gaps)
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
+        told = self._told(outcome) if self.written else []
         if self.span.is_recording():
             if bound.target in found and bound.target not in self.attributes:
                 self.span.update_name(f"{bound.operation.name} {found[bound.target]}")
-            if bound.on_span:
-                found.update((key, content.to_json(value)) for key, value in self.written.items())
+            if self.on_span:
+                found.update((key, text) for key, _, text in told)
             self.span.set_attributes(found)
-        if bound.emits:
-            written = self.written.items() if bound.on_event else ()
-            told = {key: content.to_plain(value) for key, value in written}
-            bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **told}, self.context)
+        if bound.gate.emits:
+            plain = {key: content.to_plain(value) for key, value, _ in told} if self.on_event else {}
+            bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **plain}, self.context)
         self._measure(everything, outcome, gaps, seconds)
+
+    def _told(self, outcome: str) -> list[tuple[str, Any, str]]:
+        """Give the content as the gate lets it through."""
+        gate, limits = self.bound.gate, getattr(self.span, "_limits", None)
+        if not gate.wants(outcome):
+            return []
+        return list(gate.told(self.written, getattr(limits, "max_span_attribute_length", None), self.leak))
+
+    def leak(self, error: Exception) -> None:
+        """Count a masker that failed: what it was to mask is left out, and the rest goes on."""
+        self.bound.telemetry.failed(*self.bound.who, error, again=True)
 
     def _judge(self, found: Attributes, outcome: str, error: Exception | None) -> str:
         """Say how the call ended, and mark the span if that is an error."""
@@ -263,9 +281,12 @@ class Call:
         """Mark the span as an error; a provider's message can echo the prompt, so it is content."""
         details = {s.EXCEPTION_TYPE: type(error).__qualname__}
         description = None
-        if self.bound.on_span:
-            description = details[s.EXCEPTION_MESSAGE] = str(error)
-            details[s.EXCEPTION_STACKTRACE] = "".join(traceback.format_exception(error))
+        if self.on_span and self.span.is_recording():
+            trace = "".join(traceback.format_exception(error))
+            told = self.bound.gate.error(str(error), trace, self.leak)
+            if told is not None:
+                details[s.EXCEPTION_MESSAGE], details[s.EXCEPTION_STACKTRACE] = told
+                description = told[0]
         self.span.set_status(Status(StatusCode.ERROR, description))
         self.span.add_event(s.EVENT_EXCEPTION, details)
 

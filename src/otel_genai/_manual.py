@@ -68,7 +68,7 @@ class Block(_context.Block):
 
     def _write(self, key: str, value: Any) -> None:
         # Nothing found, False or 0 are results too, so the call's own test for emptiness is not asked.
-        if self._call is not None and value is not None and self._call.bound.captures:
+        if self._call is not None and value is not None and self._call.captures:
             self._call.written[key] = value
 
     def _begin(self, frame: FrameType | None) -> Context:
@@ -181,7 +181,8 @@ class Tool(Block):
     def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:
         again = super()._again(function, args, kwargs)
         again._attributes.setdefault(s.TOOL_NAME, _name(function))
-        if active().settings.capture.on_span and s.TOOL_CALL_ARGUMENTS not in again._written:
+        wanted = _bound(active(), self._operation, self._kind).gate.captures
+        if wanted and s.TOOL_CALL_ARGUMENTS not in again._written:
             again._written[s.TOOL_CALL_ARGUMENTS] = _arguments(function, args, kwargs)
         return again
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -10,6 +12,7 @@ from typing import Any
 _DEPTH = 20
 """How deep the attributes of a log record are nested at most: OTLP's decoders give up at a hundred levels."""
 
+_URL_SAFE = str.maketrans("-_", "+/", "=")
 Part = dict[str, Any]
 Message = dict[str, Any]
 
@@ -60,8 +63,19 @@ def media(modality: str, url: object = None, data: object = None, mime_type: obj
     if isinstance(url, str):
         header, _, data = url.partition(",")
         mime_type = header[len("data:") :].split(";", 1)[0] or mime_type
-    size = len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else None
-    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": size}
+    size, digest = fingerprint(data)
+    found = {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": size}
+    return found if digest is None else {**found, "sha256": digest}
+
+
+def fingerprint(data: object) -> tuple[int | None, str | None]:
+    """Give the bytes and the SHA-256 of a file, given as bytes or in base64; None where it is neither."""
+    if isinstance(data, str):
+        try:
+            data = base64.b64decode(data.translate(_URL_SAFE) + "==")
+        except ValueError:
+            return None, None
+    return (len(data), hashlib.sha256(data).hexdigest()) if isinstance(data, bytes) else (None, None)
 
 
 def message(role: object, parts: list[Part], name: object = None, finish: object = None) -> Message:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, get_args
 
+from otel_genai import masking
 from otel_genai.semconv import Generation
 
 logger = logging.getLogger(__name__)
+
+_LEAST = 256
+"""Bytes of content below which nothing sensible fits."""
 
 
 class Capture(Enum):
@@ -61,6 +66,61 @@ def _disabled(value: object) -> frozenset[str]:
     return frozenset(str(name).strip().lower() for name in names if str(name).strip())
 
 
+def _capture_operations(value: object) -> Mapping[str, Capture]:
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {name.strip(): mode for name, _, mode in pairs}
+    if not isinstance(value, Mapping):
+        msg = f"{value!r} does not say for each operation what is captured, such as chat=SPAN_ONLY"
+        raise ValueError(msg)  # noqa: TRY004 (one kind of error for every bad setting)
+    return {name: _capture(mode) for name, mode in value.items()}
+
+
+def _share(value: object) -> float:
+    try:
+        share = float(str(value))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        msg = f"{value!r} is not a share from 0 to 1"
+        raise ValueError(msg)
+    return share
+
+
+def _bytes(value: object) -> int:
+    try:
+        count = int(str(value))
+    except ValueError:
+        count = -1
+    if count < _LEAST:
+        msg = f"{value!r} is not a number of bytes ({_LEAST} or more)"
+        raise ValueError(msg)
+    return count
+
+
+def _mask(value: object) -> tuple[masking.Masker, ...]:
+    given = [name for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)):
+        given = [given]
+    return masking.maskers(given)
+
+
+def _pattern(value: object) -> re.Pattern[str] | None:
+    try:
+        return re.compile(value) if isinstance(value, (str, re.Pattern)) else None
+    except re.error as error:
+        msg = f"{value!r} is no regular expression: {error}"
+        raise ValueError(msg) from None
+
+
+def _only(value: object) -> bool:
+    return bool(_flag(value))
+
+
+def _secret(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _stream_gaps(value: object) -> int | None:
     if value is None or str(value).strip().lower() == "all":
         return None
@@ -95,6 +155,13 @@ class Settings:
         disabled: names of providers to leave alone.
         stream_gaps: how many of a stream's gaps between chunks are recorded as a metric, chosen at
             random; None (`all` in the environment) records every one.
+        capture_operations: what is captured of single operations, in place of `capture`.
+        capture_sample: the share of traces whose content is recorded, from 0 to 1.
+        capture_on_error: whether content is recorded of calls that failed or were cut off alone.
+        content_budget: bytes of content that a span carries at most.
+        mask: maskers that content passes before it is recorded: see `otel_genai.masking`.
+        mask_pattern: a regular expression; what it finds in content is masked.
+        user_key: a secret; user ids are recorded as their keyed hash (HMAC-SHA-256).
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -102,21 +169,28 @@ class Settings:
     semconv: Generation = "published"
     disabled: frozenset[str] = frozenset()
     stream_gaps: int | None = 16
+    capture_operations: Mapping[str, Capture] = field(default_factory=dict, hash=False)
+    capture_sample: float = 1.0
+    capture_on_error: bool = False
+    content_budget: int = 8192
+    mask: tuple[masking.Masker, ...] = ()
+    mask_pattern: re.Pattern[str] | None = None
+    user_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
-        for field in fields(self):
+        for name, (_, read) in _READ.items():
             try:
-                value = _READ[field.name][1](getattr(self, field.name))
+                value = read(getattr(self, name))
             except ValueError as error:
-                msg = f"Settings({field.name}=...): {error}"
+                msg = f"Settings({name}=...): {error}"
                 raise ValueError(msg) from None
-            object.__setattr__(self, field.name, value)
+            object.__setattr__(self, name, value)
 
     @property
-    def events(self) -> bool:
-        """Whether inference calls emit their details event."""
-        return self.capture.on_event if self.emit_event is None else self.emit_event
+    def maskers(self) -> tuple[masking.Masker, ...]:
+        """All maskers, in the order in which they run."""
+        return masking.maskers([self.mask_pattern] if self.mask_pattern else []) + self.mask
 
 
 _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
@@ -125,7 +199,16 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "semconv": ("OTEL_GENAI_SEMCONV", _semconv),
     "disabled": ("OTEL_GENAI_DISABLED", _disabled),
     "stream_gaps": ("OTEL_GENAI_STREAM_GAPS", _stream_gaps),
+    "capture_operations": ("OTEL_GENAI_CAPTURE_OPERATIONS", _capture_operations),
+    "capture_sample": ("OTEL_GENAI_CAPTURE_SAMPLE", _share),
+    "capture_on_error": ("OTEL_GENAI_CAPTURE_ON_ERROR", _only),
+    "content_budget": ("OTEL_GENAI_CONTENT_BUDGET", _bytes),
+    "mask": ("OTEL_GENAI_MASK", _mask),
+    "mask_pattern": ("OTEL_GENAI_MASK_PATTERN", _pattern),
+    "user_key": ("OTEL_GENAI_USER_KEY", _secret),
 }
+_PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
+"""Where one of these cannot be read, no content is recorded."""
 _warned: set[tuple[str, str]] = set()
 VARIABLES = {name: variable for name, (variable, _) in _READ.items()}
 """Setting -> environment variable."""
@@ -134,11 +217,12 @@ VARIABLES = {name: variable for name, (variable, _) in _READ.items()}
 def from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings: `overrides` win over the environment, which wins over the defaults.
 
-    A bad value in the environment gets one warning, however often it is read, and the default, which is
-    always the safe choice.
+    A bad value in the environment gets one warning, however often it is read, and the safe choice: the
+    default, and no content at all if the value was about content.
     """
     environ = os.environ if environ is None else environ
     chosen = dict(overrides)
+    safe: dict[str, Any] = {}
     for name, (variable, read) in _READ.items():
         text = environ.get(variable, "").strip()
         if name in chosen or not text:
@@ -146,12 +230,16 @@ def from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         try:
             chosen[name] = read(text)
         except ValueError as error:
+            if name in _PROTECT:
+                safe = {"capture": Capture.NO_CONTENT, "capture_operations": {}}
             if (variable, text) not in _warned:
                 _warned.add((variable, text))
-                logger.warning("%s: %s; using %s instead", variable, error, _default(name))
-    return Settings(**chosen)
+                logger.warning("%s: %s; %s instead", variable, error, _instead(name))
+    return Settings(**{**chosen, **safe})
 
 
-def _default(name: str) -> str:
+def _instead(name: str) -> str:
+    """Say what is done where a setting cannot be read."""
     value = getattr(Settings(), name)
-    return value.value if isinstance(value, Enum) else repr(value)
+    default = value.value if isinstance(value, Enum) else repr(value)
+    return "recording no content" if name in _PROTECT - {"capture"} else f"using {default}"

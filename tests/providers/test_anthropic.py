@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import gc
+import hashlib
 import inspect
 import json
 import logging
@@ -768,7 +769,8 @@ _TEXT = {"type": "text", "content": "Look."}
 
 
 def _described(modality: str, mime_type: str | None) -> dict[str, Any]:
-    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": 16}
+    known = {"size": 16, "sha256": hashlib.sha256(b"hello lighthouse").hexdigest()}
+    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, **known}
 
 
 def _source(**source: str) -> dict[str, Any]:

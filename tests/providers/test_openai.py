@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import gzip
+import hashlib
 import json
 import logging
 from typing import Any
@@ -594,7 +595,8 @@ _URI = {"type": "uri", "modality": "image", "uri": "https://example.org/a.png", 
 
 
 def _inline(modality: str, mime_type: str | None) -> dict[str, Any]:
-    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, "size": 16}
+    known = {"size": 16, "sha256": hashlib.sha256(b"hello lighthouse").hexdigest()}
+    return {"type": "inline_media", "modality": modality, "mime_type": mime_type, **known}
 
 
 def _file(modality: str) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""The one gate for content: whether, where and how much of it is recorded, and without what."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from otel_genai import _budget, content, masking
+from otel_genai import semconv as s
+from otel_genai.settings import Capture, Settings
+
+if TYPE_CHECKING:
+    from otel_genai._context import Scope
+
+_RANDOM = (1 << 56) - 1
+"""The part of a trace's id that is random, by W3C's Trace Context."""
+_INLINE = re.compile(r"data:([\w.+/-]*)(?:;[\w=.+-]+)*;base64,([A-Za-z0-9+/_=-]*)")
+_MARK = ";base64,"
+_SHARE_OF_A_MESSAGE = 8
+_SHARE_OF_A_TRACE = 2
+"""What an exception's message and its stack trace take of the budget at most: an eighth, and half."""
+
+
+class Gate:
+    """Decides for one operation; everything is chosen beforehand that can be."""
+
+    __slots__ = ("_budget", "_maskers", "_on_error", "_share", "captures", "emits", "on_event", "on_span")
+
+    def __init__(self, settings: Settings, operation: str) -> None:
+        """Read the settings for one operation."""
+        mode: Capture = settings.capture_operations.get(operation, settings.capture)
+        wanted = mode.on_event if settings.emit_event is None else settings.emit_event
+        self.emits = wanted and operation in s.INFERENCE
+        self.on_span = mode.on_span
+        self.on_event = mode.on_event and self.emits
+        self.captures = self.on_span or self.on_event
+        self._maskers = settings.maskers
+        self._budget = settings.content_budget
+        self._share = settings.capture_sample
+        self._on_error = settings.capture_on_error
+
+    def opened(self, around: Scope | None, trace_id: int) -> tuple[bool, bool]:
+        """Say whether one call's content may go on its span, and on its event."""
+        if not self.captures or (trace_id & _RANDOM) >= self._share * (_RANDOM + 1):
+            return False, False
+        narrowed = around.capture if around is not None else None
+        if narrowed is None:
+            return self.on_span, self.on_event
+        return self.on_span and narrowed.on_span, self.on_event and narrowed.on_event
+
+    def wants(self, outcome: str) -> bool:
+        """Whether the content of a call that ended so is recorded."""
+        return not self._on_error or outcome in (s.FAILED, s.TRUNCATED)
+
+    def told(
+        self, written: dict[str, Any], limit: int | None, fail: Callable[[Exception], None]
+    ) -> Iterator[tuple[str, Any, str]]:
+        """Give content as it may be recorded: the attribute, plain data, and the same as JSON.
+
+        Args:
+            written: content by attribute.
+            limit: characters at which an attribute would be cut off, if at any.
+            fail: told of a masker that failed: what it was to mask is left out.
+        """
+        plain, texts = {}, {}
+        for key, value in written.items():
+            found = self._cleaned(value, fail)
+            if found is not None:
+                plain[key], texts[key] = found
+        sizes = [_budget.size(text) for text in texts.values()]
+        most = self._budget if limit is None else min(self._budget, limit)
+        if sum(sizes) > self._budget or max(sizes, default=0) > most:
+            known = {key: _decoded(text) for key, text in texts.items()}
+            plain = _budget.fitted(known, self._budget, most)
+            texts = {key: content.to_json(value) for key, value in plain.items()}
+        return ((key, value, texts[key]) for key, value in plain.items())
+
+    def error(self, message: str, trace: str, fail: Callable[[Exception], None]) -> tuple[str, str] | None:
+        """Give an exception's message and stack trace as they may be recorded; None if a masker failed."""
+        try:
+            found = [masking.masked(_described(text), self._maskers) for text in (message, trace)]
+        except Exception as error:  # noqa: BLE001 (a masker may be anybody's)
+            fail(error)
+            return None
+        return (
+            _budget.text(found[0], self._budget // _SHARE_OF_A_MESSAGE),
+            _budget.text(found[1], self._budget // _SHARE_OF_A_TRACE),
+        )
+
+    def _cleaned(self, value: Any, fail: Callable[[Exception], None]) -> tuple[Any, str] | None:
+        try:
+            return self._clean(value)
+        except Exception as error:  # noqa: BLE001 (a masker may be anybody's)
+            fail(error)
+            return None
+
+    def _clean(self, value: Any) -> tuple[Any, str]:
+        """Describe media, and mask; give the result and its JSON."""
+        text = content.to_json(value)
+        if _MARK in text:
+            value = _each(value if isinstance(value, str) else json.loads(text), _described)
+            text = content.to_json(value)
+        if self._maskers:
+            value = masking.masked(value if isinstance(value, str) else json.loads(text), self._maskers)
+            text = content.to_json(value)
+        return value, text
+
+
+def _decoded(text: str) -> Any:
+    """Read JSON back; a text that was never JSON is itself."""
+    try:
+        return json.loads(text) if text[:1] in ("[", "{") else text
+    except ValueError:
+        return text
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each(item, change) for key, item in value.items()}
+    return [_each(item, change) for item in value] if isinstance(value, list) else value
+
+
+def _described(text: str) -> str:
+    """Put a description in the place of files that a text carries."""
+    return _INLINE.sub(_description, text) if _MARK in text else text
+
+
+def _description(found: re.Match[str]) -> str:
+    size, digest = content.fingerprint(found[2])
+    return f"[{found[1] or 'data'}, {size} bytes, sha256 {digest}]"

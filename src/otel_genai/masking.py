@@ -1,0 +1,168 @@
+"""Maskers: each takes a text and gives it back without one kind of secret or personal data.
+
+They run before content is recorded anywhere. Choose them by name, and add regular expressions and functions
+of your own: `instrument(capture="SPAN_ONLY", mask=["keys", "email", re.compile("ACME-[0-9]+"), mine])`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Masker = Callable[[str], str]
+
+_KEYS = re.compile(
+    r"""
+    -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
+    | \b(?:
+        sk-[A-Za-z0-9_-]{16,}                       # OpenAI, Anthropic, OpenRouter, DeepSeek
+      | (?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,} # Stripe
+      | (?:AKIA|ASIA)[0-9A-Z]{16}                   # AWS
+      | AIza[0-9A-Za-z_-]{35}                       # Google
+      | ya29\.[0-9A-Za-z_-]{20,}
+      | gh[pousr]_[A-Za-z0-9]{30,}                  # GitHub
+      | github_pat_[A-Za-z0-9_]{30,}
+      | glpat-[A-Za-z0-9_-]{16,}                    # GitLab
+      | xox[abeoprs]-[A-Za-z0-9-]{10,}              # Slack
+      | hf_[A-Za-z0-9]{30,}                         # Hugging Face
+      | gsk_[A-Za-z0-9]{30,}                        # Groq
+      | xai-[A-Za-z0-9]{30,}
+      | pplx-[A-Za-z0-9]{30,}                       # Perplexity
+      | r8_[A-Za-z0-9]{30,}                         # Replicate
+      | npm_[A-Za-z0-9]{30,}
+      | pypi-[A-Za-z0-9_-]{30,}
+      | SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}  # SendGrid
+      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # JSON web tokens
+    )
+    | (?<=://)[^\s/:@]+:[^\s/@]+(?=@)               # user:password in a URL
+    | (?i:(?<=bearer\ )[A-Za-z0-9._~+/=-]{16,})
+    """,
+    re.VERBOSE,
+)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b")
+_PHONE = re.compile(
+    r"""
+    (?<![\w.+-])(?<!\d[ ])
+    (?: (?:\+|00)[1-9](?:[ ().\/-]{0,2}\d){6,13}          # with the country's code
+      | \(\d{2,5}\)[ ]?\d{3,4}[ .-]?\d{3,4}
+      | \d{3}[-. ]\d{3}[-. ]\d{4}
+      | 0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}
+    ) (?!\w)
+    """,
+    re.VERBOSE,
+)
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
+_IP = re.compile(
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)"
+)
+_LUHN = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def _is_card(found: str) -> bool:
+    """Whether the last digit is the checksum of the others (Luhn)."""
+    digits = [int(digit) for digit in found if digit.isdigit()][::-1]
+    total = sum(digits[::2]) + sum(_LUHN[digit] for digit in digits[1::2])
+    return total % 10 == 0 and any(digits)
+
+
+def _is_iban(found: str) -> bool:
+    """Whether the two digits after the country are the checksum of the rest (ISO 7064, mod 97)."""
+    plain = found.replace(" ", "")
+    number = "".join(str(int(one, 36)) for one in plain[4:] + plain[:4])
+    return int(number) % 97 == 1
+
+
+def _is_address(found: str) -> bool:
+    try:
+        ipaddress.ip_address(found)
+    except ValueError:
+        return False
+    return found not in ("::", "0.0.0.0")  # noqa: S104 (nobody's address)
+
+
+def _replacing(pattern: re.Pattern[str], by: str, only: Callable[[str], bool] | None = None) -> Masker:
+    """Make the masker that replaces what a pattern finds."""
+
+    def replacement(found: re.Match[str]) -> str:
+        return by if only is None or only(found[0]) else found[0]
+
+    return lambda text: pattern.sub(replacement, text)
+
+
+BUILT_IN: dict[str, Masker] = {
+    "keys": _replacing(_KEYS, "[key]"),
+    "email": _replacing(_EMAIL, "[email]"),
+    "card": _replacing(_CARD, "[card]", _is_card),
+    "iban": _replacing(_IBAN, "[iban]", _is_iban),
+    "phone": _replacing(_PHONE, "[phone]"),
+    "ip": _replacing(_IP, "[ip]", _is_address),
+}
+"""API keys and tokens of well-known providers, e-mail addresses, payment cards and IBANs with a right
+checksum, phone numbers, IP addresses."""
+
+
+def maskers(wanted: Iterable[Any]) -> tuple[Masker, ...]:
+    """Bring names, regular expressions and functions into maskers; the built-in ones run in their own order.
+
+    Raises:
+        ValueError: something is none of the three; the message says what is.
+    """
+    names, own = set(), []
+    for one in wanted:
+        if isinstance(one, str) and one.strip().lower() in BUILT_IN:
+            names.add(one.strip().lower())
+        elif isinstance(one, re.Pattern) and isinstance(one.pattern, str):
+            own.append(_replacing(one, "[masked]"))
+        elif callable(one):
+            own.append(one)
+        else:
+            known = ", ".join(BUILT_IN)
+            msg = f"{one!r} is no masker: give {known}, a compiled regular expression or a function"
+            raise ValueError(msg)
+    return (*own, *(BUILT_IN[name] for name in BUILT_IN if name in names))
+
+
+def masked(value: Any, by: Iterable[Masker]) -> Any:
+    """Mask every text in a value, whatever part of it that is; JSON within a text stays JSON."""
+    if isinstance(value, str):
+        return _text(value, by)
+    if isinstance(value, dict):
+        return _dict(value, by)
+    if isinstance(value, (list, tuple)):
+        return [masked(item, by) for item in value]
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):  # a card's number is one, too
+        text = _text(str(value), by)
+        return value if text == str(value) else text
+    return _text(str(value), by)
+
+
+def _dict(value: dict[Any, Any], by: Iterable[Masker]) -> dict[Any, Any]:
+    """Mask keys, too; those that become the same are counted, so that none is lost."""
+    found: dict[Any, Any] = {}
+    for known, item in value.items():
+        key = same = masked(known, by)
+        while key in found:
+            key = f"{same} {len(found) + 1}"
+        found[key] = masked(item, by)
+    return found
+
+
+def _text(text: str, by: Iterable[Masker]) -> str:
+    if text[:1] in ("{", "["):
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            clean = masked(found, by)
+            return text if clean == found else json.dumps(clean, ensure_ascii=False)
+    for masker in by:
+        text = masker(text)
+        if not isinstance(text, str):
+            msg = f"a masker gave {type(text).__name__}, not a text"
+            raise TypeError(msg)
+    return text

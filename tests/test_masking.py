@@ -1,0 +1,79 @@
+"""The built-in maskers: what they find, and what only looks like it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_genai.masking import BUILT_IN, masked, maskers
+
+FOUND = {
+    "keys": [
+        "sk-proj-Abc123Abc123Abc123Abc123", "sk-ant-api03-Abc_123-Abc123Abc123", "AKIAIOSFODNN7EXAMPLE",
+        "AIzaSyA-1234567890abcdefghijklmnopqrstu", "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "xoxb-123456789012-abcdefghijkl", "hf_abcdefghijklmnopqrstuvwxyz0123456789",
+        "glpat-abcdefghij1234567890",
+        "gsk_abcdefghijklmnopqrstuvwxyz0123456789", "sk_live_abcdefghijklmnop1234",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-DEF_123",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----",
+    ],
+    "email": ["jo@example.org", "jo.doe+tag@mail.example.co.uk", "jö@bücher.de", "a_b%c@x-y.io"],
+    "card": ["4111111111111111", "5500 0000 0000 0004", "3400-0000-0000-009", "6011000990139424"],
+    "iban": ["DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "NL91ABNA0417164300"],
+    "phone": ["+49 30 901820", "+1-202-555-0123", "(202) 555-0123", "202-555-0123", "0049 30 901820",
+        "030 901 820 12"],
+    "ip": ["192.168.0.1", "8.8.8.8", "2001:db8::1", "fe80::1ff:fe23:4567:890a"],
+}  # fmt: skip
+NOT_FOUND = {
+    "keys": ["sk-short", "task-force-of-the-republic", "AKIA", "eyJ.eyJ.x", "hf_model"],
+    "email": ["@home", "a@b", "user at example.org", "x@y.z1"],
+    "card": ["4111111111111112", "1234 5678 9012 3456", "0000000000000000", "2026-11-21 12:30:45"],
+    "iban": ["DE00370400440532013000", "AB12", "GB29NWBK60161331926818"],
+    "phone": ["2026-11-21", "12345", "1.2.3", "3.14159265", "v1.202.555"],
+    "ip": ["1.2.3", "1.2.3.4.5", "999.1.1.1", "12:30", "12:30:45", "::", "C++::std"],
+}
+
+
+@pytest.mark.parametrize(("kind", "secret"), [(kind, one) for kind in FOUND for one in FOUND[kind]])
+def test_what_is_meant_is_found(kind, secret):
+    """At the beginning, in the middle and at the end of a text."""
+    mask = maskers([kind])
+    for text in (f"{secret} is it", f"it is {secret}, really", f'it is "{secret}"', secret):
+        assert masked(text, mask) == text.replace(secret, f"[{kind.removesuffix('s')}]")
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, one) for kind in NOT_FOUND for one in NOT_FOUND[kind]])
+def test_what_only_looks_like_it_stays(kind, text):
+    """Wrong checksums, dates, versions, words."""
+    assert masked(f"it is {text} here", maskers([kind])) == f"it is {text} here"
+
+
+def test_credentials_are_keys():
+    """In a URL and in a header."""
+    mask = maskers(["keys"])
+    assert masked("https://jo:hunter2@example.org/x", mask) == "https://[key]@example.org/x"
+    assert masked("Authorization: Bearer abcdefghijklmnop123", mask) == "Authorization: Bearer [key]"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.recursive(st.text() | st.integers() | st.none() | st.floats(allow_nan=False) | st.booleans(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
+def test_any_value_keeps_its_shape(value):
+    """Whatever is in it, masking gives the same kind of value, and nothing that it finds again."""
+    mask = maskers(BUILT_IN)
+    once = masked(value, mask)
+    assert type(once) is type(value) or isinstance(once, str)
+    assert masked(once, mask) == once
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+@pytest.mark.parametrize("hard", ["a" * 50_000, "1 " * 25_000, "a@" * 25_000, "+1" * 25_000, "a.b@c." * 9000,
+                                  "1:" * 25_000, "://a:" * 10_000, "DE12" * 12_000])  # fmt: skip
+def test_no_text_is_hard(kind, hard):
+    """Fifty thousand characters take no longer than a fraction of a second each."""
+    began = time.process_time()
+    masked(hard, maskers([kind]))
+    assert time.process_time() - began < 5
