@@ -13,8 +13,10 @@ HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
     {"semconv"},
+    {"_prices"},
+    {"_pricelist"},
     {"content", "settings", "_guard", "_others"},
-    {"spec", "_tally"},
+    {"spec", "_tally", "_cost"},
     {"_telemetry"},
     {"_context", "_bound"},
     {"_streams", "_call"},
