@@ -84,9 +84,9 @@ def test_contexts_nest(seen):
     inner, _, outer, _ = (ended["attributes"] for ended in seen.spans)
     assert (
         inner.items()
-        >= {"gen_ai.conversation.id": "c-2", "tenant": "acme", "user": "bob", "round": 2}.items()
+        >= {"gen_ai.conversation.id": "c-2", "tenant": "acme", "user.id": "bob", "round": 2}.items()
     )
-    assert outer.items() >= {"gen_ai.conversation.id": "c-1", "tenant": "acme", "user": "ann"}.items()
+    assert outer.items() >= {"gen_ai.conversation.id": "c-1", "tenant": "acme", "user.id": "ann"}.items()
     assert "round" not in outer
 
 

@@ -15,11 +15,11 @@ LAYERS = [
     {"semconv"},
     {"_prices"},
     {"_pricelist"},
-    {"content", "settings", "_guard", "_others"},
-    {"spec", "_tally", "_cost"},
+    {"content", "settings", "_guard", "_others", "_hooks", "_baggage", "_dimensions"},
+    {"spec", "_tally", "_cost", "_whose"},
     {"_telemetry"},
     {"_context", "_bound"},
-    {"_streams", "_call"},
+    {"_streams", "_call", "_threads", "_processor", "_outgoing"},
     {"_engine"},
     {"_patching", "_manual"},
     {"instrumentor"},
@@ -38,6 +38,9 @@ ENGINE_ROOM = {
     "_engine",
     "_manual",
     "_patching",
+    "_threads",
+    "_processor",
+    "_outgoing",
     "instrumentor",
 }
 
@@ -111,7 +114,8 @@ def test_the_engine_knows_no_provider():
 
 
 @pytest.mark.parametrize(
-    ("package", "users"), [("wrapt", {"_engine", "_patching"}), ("opentelemetry", ENGINE_ROOM | ABOVE)]
+    ("package", "users"),
+    [("wrapt", {"_engine", "_patching", "_hooks", "_outgoing"}), ("opentelemetry", ENGINE_ROOM | ABOVE)],
 )
 def test_packages_stay_in_the_engine_room(package, users):
     """What the library stands on is imported where it is needed, and nowhere else."""

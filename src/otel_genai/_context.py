@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import context as otel
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 
-from otel_genai import _guard
-from otel_genai import semconv as s
+from otel_genai import _guard, _whose
+from otel_genai import settings as _settings
 from otel_genai._telemetry import active
+from otel_genai._whose import Value
+from otel_genai.settings import Capture
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 KEY = otel.create_key("otel_genai")
+_PLACES = {(mode.on_span, mode.on_event): mode for mode in Capture}
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class Scope:
     """The record: what is known to everything that runs within a block or a call."""
 
-    __slots__ = ("attributes", "below", "call", "frame", "open", "parent", "suppressed")
+    __slots__ = ("attributes", "below", "call", "capture", "frame", "open", "parent", "suppressed")
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Scope:
         attributes: Mapping[str, Any] | None = None,
         *,
         suppressed: bool = False,
+        capture: Capture | None = None,
         call: Call | None = None,
         frame: FrameType | None = None,
         below: Scope | None = None,
@@ -53,6 +57,7 @@ class Scope:
         if attributes:
             self.attributes = {**self.attributes, **attributes}
         self.suppressed: bool = suppressed or (parent is not None and parent.suppressed)
+        self.capture: Capture | None = narrowed(parent.capture if parent else None, capture)
         self.call: Call | None = call or (parent.call if parent else None)
         self.frame = frame
         self.open = True
@@ -76,6 +81,13 @@ class Scope:
         """Hold no more, even where a stale context still carries the record."""
         self.open = False
         self.frame = self.call = None
+
+
+def narrowed(outer: Capture | None, inner: Capture | None) -> Capture | None:
+    """Give the places for content that both allow; None allows what the settings do."""
+    if outer is None or inner is None:
+        return outer or inner
+    return _PLACES[outer.on_span and inner.on_span, outer.on_event and inner.on_event]
 
 
 def current(context: Context) -> Scope | None:
@@ -289,15 +301,30 @@ def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[
 class _ScopeBlock(Block):
     """A block that only surrounds: it has no span."""
 
-    def __init__(self, attributes: Mapping[str, Any], *, suppressed: bool = False) -> None:
-        self._attributes = {key: value for key, value in attributes.items() if value is not None}
+    def __init__(
+        self,
+        attributes: Mapping[str, Any],
+        *,
+        suppressed: bool = False,
+        capture: Capture | None = None,
+        modest: bool = False,
+    ) -> None:
+        """Keep what is known beforehand; a `modest` block leaves alone what is known around it."""
+        self._attributes = attributes
         self._suppressed = suppressed
+        self._capture = capture
+        self._modest = modest
         self._scope: Scope | None = None
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
         around, below = current(here), carried(here)
-        self._scope = Scope(around, self._attributes, suppressed=self._suppressed, frame=frame, below=below)
+        attributes = self._attributes
+        if self._modest and around is not None:
+            attributes = {key: value for key, value in attributes.items() if key not in around.attributes}
+        self._scope = Scope(
+            around, attributes, suppressed=self._suppressed, capture=self._capture, frame=frame, below=below
+        )
         return otel.set_value(KEY, self._scope, here)
 
     def _end(self, error: BaseException | None) -> None:  # noqa: ARG002 (nothing to record)
@@ -305,19 +332,52 @@ class _ScopeBlock(Block):
             self._scope.close()
 
     def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:  # noqa: ARG002
-        return _ScopeBlock(self._attributes, suppressed=self._suppressed)
+        return _ScopeBlock(
+            self._attributes, suppressed=self._suppressed, capture=self._capture, modest=self._modest
+        )
 
 
-def context(*, conversation_id: str | None = None, **attributes: Any) -> Block:
-    """Put attributes on every span of ours that starts within: `with context(conversation_id="c-42"):`.
+def context(
+    *,
+    conversation_id: Value | None = None,
+    user: Value | None = None,
+    session: Value | None = None,
+    team: Value | None = None,
+    prompt: str | tuple[str, Value] | None = None,
+    experiment: Value | None = None,
+    capture: Capture | str | None = None,
+    **attributes: Value | None,
+) -> Block:
+    """Say whose calls are made within: `with context(user="u-7", team="search"):`.
 
-    Safe inside generators: nothing is left behind in the caller between two items.
+    All of it is on every span of ours from its start. Values are strings, numbers or booleans; a None is left
+    out. Safe inside generators: nothing is left behind in the caller between two items.
 
     Args:
-        conversation_id: `gen_ai.conversation.id`: a real id of the conversation, session or thread.
+        conversation_id: `gen_ai.conversation.id`: a real id of the conversation or thread.
+        user: `user.id`.
+        session: `session.id`.
+        team: `otel_genai.team`: who pays.
+        prompt: `gen_ai.prompt.name`; as `"name@version"` or `("name", version)` with its version.
+        experiment: `otel_genai.experiment`: the variant under test.
+        capture: where content may be recorded within, such as `"NO_CONTENT"`; of what the settings and the
+            contexts around allow, it can only take away.
         attributes: further span attributes by their names; `**{"app.tenant": "acme"}` for dotted ones.
+
+    Raises:
+        TypeError: a value is of another type; the message says which.
+        ValueError: `capture` is none of the modes; the message says what is.
     """
-    return _ScopeBlock({s.CONVERSATION_ID: conversation_id, **attributes})
+    named = {
+        "conversation_id": conversation_id,
+        "user": user,
+        "session": session,
+        "team": team,
+        "prompt": prompt,
+        "experiment": experiment,
+    }
+    allowed = None if capture is None else _settings._capture(capture)
+    return _ScopeBlock(_whose.attributes(named, attributes), capture=allowed)
 
 
 def suppress() -> Block:

@@ -41,6 +41,8 @@ CONVERSATION_ID = "gen_ai.conversation.id"
 CONVERSATION_COMPACTED = "gen_ai.conversation.compacted"
 PROMPT_NAME = "gen_ai.prompt.name"
 PROMPT_VERSION = "gen_ai.prompt.version"
+USER_ID = "user.id"
+SESSION_ID = "session.id"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 ERROR_TYPE = "error.type"
@@ -140,8 +142,21 @@ LONGEST_GAP = "otel_genai.longest_gap"
 """Seconds: the longest wait between two output chunks of a stream."""
 OUTCOME = "otel_genai.outcome"
 """How a call ended; absent from the span when it was completed."""
+TEAM = "otel_genai.team"
+EXPERIMENT = "otel_genai.experiment"
+"""Whose call it was, where the conventions have no word: the team that pays, the variant under test."""
 HTTP_STATUS_CODE = "http.response.status_code"
 HTTP_RESEND_COUNT = "http.request.resend_count"
+
+CONTEXT = {
+    "conversation_id": CONVERSATION_ID,
+    "user": USER_ID,
+    "session": SESSION_ID,
+    "team": TEAM,
+    "prompt": PROMPT_NAME,
+    "experiment": EXPERIMENT,
+}
+"""What `context()` calls an attribute -> the attribute; settings know it by both."""
 
 # --- Enum values -----------------------------------------------------------------------------------------
 
