@@ -5,7 +5,8 @@ BIN := .venv/bin
 # Tests of one file share a process: what some of them prepare takes long.
 PYTEST := pytest -n auto --dist loadfile
 OLDEST := openai==1.66.0 anthropic==0.51.0
-OF_SDKS := tests/providers tests/test_streams.py tests/test_faults.py tests/test_fuzz.py $(wildcard tests/test_differential*.py)
+OF_SDKS := tests/providers tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
+	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
