@@ -12,11 +12,11 @@ import otel_genai
 HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
-    {"semconv"},
+    {"semconv", "masking", "_budget"},
     {"_prices"},
     {"_pricelist"},
     {"content", "settings", "_guard", "_others", "_hooks", "_baggage", "_dimensions"},
-    {"spec", "_tally", "_cost", "_whose"},
+    {"spec", "_tally", "_gate", "_cost", "_whose"},
     {"_telemetry"},
     {"_context", "_bound"},
     {"_streams", "_call", "_threads", "_processor", "_outgoing"},

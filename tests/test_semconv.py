@@ -21,6 +21,8 @@ CORE = {
     "exception.type",
     "server.address",
     "server.port",
+    "session.id",
+    "user.id",
 }
 """Of the core conventions, which the model only refers to."""
 ONLY_PUBLISHED = {

@@ -66,11 +66,11 @@ USAGE_AUDIO_INPUT_TOKENS = "gen_ai.usage.audio.input_tokens"
 USAGE_TEXT_OUTPUT_TOKENS = "gen_ai.usage.text.output_tokens"
 USAGE_IMAGE_OUTPUT_TOKENS = "gen_ai.usage.image.output_tokens"
 USAGE_AUDIO_OUTPUT_TOKENS = "gen_ai.usage.audio.output_tokens"
-
-USAGE = frozenset(
 USAGE_TEXT_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.text.cache_read.input_tokens"
 USAGE_IMAGE_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.image.cache_read.input_tokens"
 USAGE_AUDIO_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.audio.cache_read.input_tokens"
+
+USAGE = frozenset(
     {
         USAGE_INPUT_TOKENS,
         USAGE_OUTPUT_TOKENS,
@@ -83,14 +83,12 @@ USAGE_AUDIO_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.audio.cache_read.input_token
         USAGE_TEXT_OUTPUT_TOKENS,
         USAGE_IMAGE_OUTPUT_TOKENS,
         USAGE_AUDIO_OUTPUT_TOKENS,
-    }
-)
         USAGE_TEXT_CACHE_READ_INPUT_TOKENS,
         USAGE_IMAGE_CACHE_READ_INPUT_TOKENS,
         USAGE_AUDIO_CACHE_READ_INPUT_TOKENS,
+    }
+)
 """Token counts: the only attributes that add up when several calls are one inference."""
-
-# --- Attributes: agents, workflows, tools, retrieval -----------------------------------------------------
 
 USAGE_COST_AMOUNT = "gen_ai.usage.cost.amount"
 USAGE_COST_CURRENCY = "gen_ai.usage.cost.currency"
@@ -105,6 +103,8 @@ PRICES = "otel_genai.prices"
 PRICES_OWN = "own"
 PRICES_VERSION = "otel_genai.prices.version"
 PRICES_DATE = "otel_genai.prices.date"
+
+# --- Attributes: agents, workflows, tools, retrieval -----------------------------------------------------
 
 AGENT_ID = "gen_ai.agent.id"
 AGENT_NAME = "gen_ai.agent.name"
@@ -295,6 +295,20 @@ INTERNAL_ERRORS = Metric(
     "Failures of the instrumentation itself, kept from callers.",
 )
 
+COST = Metric("gen_ai.client.cost.usd", "{USD}", "What calls of models cost, as far as it is known.")
+OPERATION_COST = Metric(
+    "gen_ai.client.operation.cost",
+    "{USD}",
+    "Cost of a GenAI client operation.",
+    tuple(tokens / 1e6 for tokens in _TOKENS),  # from a millionth of a dollar to 67
+)
+UNPRICED = Metric(
+    "otel_genai.unpriced", "{call}", "Calls of models whose cost is unknown, as they have no price."
+)
+USAGE_MISSING = Metric(
+    "otel_genai.usage.missing", "{call}", "Calls of models that did not report their usage."
+)
+
 _CLIENT = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 
 
@@ -310,20 +324,6 @@ class Signals:
 
 _LOCAL = {
     EXECUTE_TOOL: Signals(TOOL_NAME, (TOOL_DURATION,), (TOOL_NAME, TOOL_TYPE, AGENT_NAME)),
-COST = Metric("gen_ai.client.cost.usd", "{USD}", "What calls of models cost, as far as it is known.")
-OPERATION_COST = Metric(
-    "gen_ai.client.operation.cost",
-    "{USD}",
-    "Cost of a GenAI client operation.",
-    tuple(tokens / 1e6 for tokens in _TOKENS),  # from a millionth of a dollar to 67
-)
-UNPRICED = Metric(
-    "otel_genai.unpriced", "{call}", "Calls of models whose cost is unknown, as they have no price."
-)
-USAGE_MISSING = Metric(
-    "otel_genai.usage.missing", "{call}", "Calls of models that did not report their usage."
-)
-
     INVOKE_AGENT: Signals(AGENT_NAME, (AGENT_DURATION,), (AGENT_NAME, REQUEST_MODEL)),
     INVOKE_WORKFLOW: Signals(WORKFLOW_NAME, (WORKFLOW_DURATION,), (WORKFLOW_NAME,)),
     RETRIEVAL: Signals(DATA_SOURCE_ID, (OPERATION_DURATION,)),
