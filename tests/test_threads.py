@@ -135,6 +135,20 @@ def test_work_that_a_generator_submits_is_the_generator_s(seen, pools):
     assert users(seen) == [("body", "u-7")] * 2 + [("caller", None)] * 2
 
 
+async def test_asyncio_s_threads_work_for_the_generator_that_asks(seen, pools):
+    """`to_thread` brings a context of its own, in which the generator's block holds for the worker, too."""
+
+    async def items():
+        with otel_genai.context(user="u-7"):
+            await asyncio.to_thread(call, "body")
+            yield 1
+            await asyncio.to_thread(call, "body")
+
+    async for _ in items():
+        await asyncio.to_thread(call, "caller")
+    assert users(seen) == [("body", "u-7")] * 2 + [("caller", None)] * 2 + [("body", "u-7")] * 2
+
+
 def test_pools_within_pools(seen, pools):
     """The context goes on to whatever the work submits."""
     with ThreadPoolExecutor(1) as outer, ThreadPoolExecutor(1) as inner, otel_genai.context(user="u-7"):

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import inspect
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 KEY = otel.create_key("otel_genai")
 _PLACES = {(mode.on_span, mode.on_event): mode for mode in Capture}
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+class _Lent(threading.local):
+    """The scope that a thread works for, where it was asked to from within a generator."""
+
+    scope: Scope | None = None
+
+
+lent = _Lent()
 
 
 class Scope:
@@ -75,7 +85,7 @@ class Scope:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame is not self.frame:
             frame = frame.f_back
-        return frame is not None
+        return frame is not None or lent.scope is self
 
     def close(self) -> None:
         """Hold no more, even where a stale context still carries the record."""

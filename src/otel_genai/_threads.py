@@ -60,9 +60,11 @@ def _run(
     """Run in the submitter's context, which may have left its blocks by now: in here they still hold."""
     scope = None if around is None else _context.Scope(around)
     token = otel.attach(here if scope is None else otel.set_value(_context.KEY, scope, here))
+    before, _context.lent.scope = _context.lent.scope, around
     try:
         return function(*args, **kwargs)
     finally:
+        _context.lent.scope = before
         otel.detach(token)
         if scope is not None:
             scope.close()
