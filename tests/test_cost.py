@@ -549,6 +549,49 @@ def test_a_bad_file_is_named(tmp_path, content, text):
     assert str(caught.value).startswith(f"{path}: {text}")
 
 
+# --- What the settings say -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "is_priced"),
+    [
+        (None, "table", True),
+        (None, "prices", True),
+        (None, "nothing", False),
+        (False, "table prices", False),
+        (True, "table", True),
+    ],
+)
+def test_calls_are_priced_where_there_is_something_for_it(books, monkeypatch, wanted, there, is_priced):
+    """A table or prices of one's own, unless it is not wanted."""
+    monkeypatch.setattr(_prices, "is_installed", lambda: "table" in there)
+    prices = own({"model": "m", "input": 1}) if "prices" in there else None
+    assert (_cost.start(prices, books.counter, wanted=wanted) is not None) == is_priced
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [(None, None), (True, True), ("FALSE", False), (" true ", True), (False, False)]
+)
+def test_the_setting_is_read(given, wanted):
+    """From a program or from the environment."""
+    assert _pricelist.wanted(given) is wanted
+
+
+def test_the_setting_is_refused_with_what_to_write(monkeypatch):
+    """A word that is neither, and a wish that cannot come true."""
+    with pytest.raises(ValueError, match=r"^'maybe' is not one of true, false$"):
+        _pricelist.wanted("maybe")
+    monkeypatch.setattr(_prices, "is_installed", lambda: False)
+    assert _pricelist.wanted("false") is False
+    with pytest.raises(ValueError, match=r"^genai-prices is not installed: pip install 'otel-genai\[cost\]'"):
+        _pricelist.wanted("true")
+
+
+def test_prices_can_be_part_of_what_is_hashed():
+    """As settings are."""
+    assert len({own({"model": "m", "input": 1, "audio_input": 2, "cached_audio_input": 3})}) == 1
+
+
 # --- Threads, forks, beginnings and ends -----------------------------------------------------------------
 
 
@@ -567,13 +610,15 @@ def test_calls_of_many_threads_are_all_counted(costs, books):
 
 
 def test_a_failure_in_the_thread_is_told(books, monkeypatch):
-    """To whoever counts our failures."""
+    """To whoever counts our failures, once for a model; its calls are unpriced."""
     told = []
     costs = _cost.Costs(books.counter, fail=told.append)
     monkeypatch.setattr(_prices.Table, "find", lambda *args: 1 / 0)
-    costs.tell(CALL, WHO, 1.0)
-    costs.settle()
+    for _ in range(2):
+        costs.tell(CALL, WHO, 1.0)
+        costs.settle()
     assert [type(error) for error in told] == [ZeroDivisionError]
+    assert list(books[s.UNPRICED].values()) == [2]
 
 
 def test_a_failure_is_no_noise_where_nobody_counts_it(books, monkeypatch, caplog):
@@ -596,6 +641,13 @@ def test_where_no_thread_starts_the_end_does_it(costs, books, monkeypatch):
     costs.tell(CALL, WHO, 1.0)
     assert books[s.COST] == {}
     costs.settle()
+    assert len(books[s.COST]) == 1
+
+
+def test_everything_that_waits_is_settled(costs, books):
+    """Whoever priced it."""
+    costs.tell(CALL, WHO, 1.0)
+    _cost.settle(30)
     assert len(books[s.COST]) == 1
 
 

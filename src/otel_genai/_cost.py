@@ -15,7 +15,7 @@ import time
 import weakref
 from _thread import start_new_thread
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from threading import Lock, get_ident
@@ -206,14 +206,20 @@ class Costs:
             self._wake()  # one came in between
 
     def _price(self, key: Key, began: float, ended: Ended | None) -> None:
+        rates = self._rates.get(key, _UNSEEN)
+        if rates is _UNSEEN or (rates is not None and rates.until <= began):
+            rates = self._attempt(self._look_up, key, began)
+            self._rates[key] = rates  # of a look-up that failed, too: once is enough
+        if ended is not None:
+            self._attempt(self._count, rates, ended)
+
+    def _attempt(self, what: Callable[..., Any], *args: Any) -> Any:
+        """Do what is ours, in a thread where nobody else would catch its failure."""
         try:
-            rates = self._rates.get(key, _UNSEEN)
-            if rates is _UNSEEN or (rates is not None and rates.until <= began):
-                rates = self._look_up(key, began)
-            if ended is not None:
-                self._count(rates, ended)
-        except Exception as error:  # noqa: BLE001 (the guard of this thread)
+            return what(*args)
+        except Exception as error:  # noqa: BLE001 (the guard)
             self._fail(error)
+            return None
 
     def _look_up(self, key: Key, began: float) -> _prices.Rates | None:
         """Find a model's rates, and keep them under every name of it that the answer may bring."""
@@ -227,7 +233,6 @@ class Costs:
         if not any(price.fits(provider, name) for price in self._own for name in also):
             for name in also:
                 self._rates[provider, name, asked, tier] = rates
-        self._rates[key] = rates
         return rates
 
     def _loaded(self) -> _prices.Table | None:
@@ -258,6 +263,17 @@ _importing = Lock()
 """Held while the table is imported, and while the process is forked."""
 _holder = 0
 """The thread that forks."""
+
+
+def start(
+    prices: Sequence[_pricelist.Price] | None, counter: Callable[[s.Metric], Tally],
+    histogram: Histogram | None = None, fail: Callable[[Exception], None] | None = None,
+    *, wanted: bool | None = None,
+) -> Costs | None:  # fmt: skip
+    """Give what prices calls, as the settings say; None where they do not want it, or have nothing for it."""
+    if wanted is False or (wanted is None and not prices and not _prices.is_installed()):
+        return None
+    return Costs(counter, prices, histogram, fail)
 
 
 def scope() -> dict[str, str]:
@@ -310,7 +326,7 @@ def _log(error: Exception) -> None:
 @functools.cache
 def _prepare() -> None:
     """Ask to be told of the program's end before the SDK is: its last reading has what was waiting."""
-    atexit.register(_settle_all)
+    atexit.register(settle, LAST)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
 
@@ -329,6 +345,12 @@ def _let_go() -> None:
         _importing.release()
 
 
-def _settle_all() -> None:
+def settle(timeout: float = 10.0) -> None:
+    """Count every call that waits for its price, now.
+
+    Args:
+        timeout: seconds to wait at most.
+    """
+    end = time.monotonic() + timeout
     for costs in list(_live):
-        costs.settle(LAST)
+        costs.settle(max(0.0, end - time.monotonic()))

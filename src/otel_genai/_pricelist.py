@@ -46,6 +46,25 @@ class Price:
         return self.provider in (None, provider.lower()) and self.model.fullmatch(model) is not None
 
 
+def wanted(value: Any) -> bool | None:
+    """Read whether calls are priced: true, false, or None where it depends on what there is to price them by.
+
+    Raises `ValueError` where the answer is true and nothing to price by is installed.
+    """
+    if value is None:
+        return None
+    word = str(value).strip().lower()
+    if word not in ("true", "false"):
+        msg = f"{value!r} is not one of true, false"
+        raise ValueError(msg)
+    if word == "true" and not _prices.is_installed():
+        msg = (
+            "genai-prices is not installed: pip install 'otel-genai[cost]', or leave this out and give prices"
+        )
+        raise ValueError(msg)
+    return word == "true"
+
+
 def read(value: Any) -> tuple[Price, ...] | None:
     """Read prices: a file's path, a list of entries, or model -> entry.
 

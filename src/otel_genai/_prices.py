@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from math import inf
 from pathlib import Path
@@ -77,7 +77,7 @@ class Side:
     base: float | None
     """What they cost that are in no part; None: such tokens have no price."""
     parts: tuple[tuple[str, float], ...] = ()
-    cached: Mapping[str, tuple[str, float]] | None = None
+    cached: Mapping[str, tuple[str, float]] = field(default_factory=dict, hash=False)
     """Modality's attribute -> the attribute that counts its cached tokens, and their price."""
 
     def amount(self, usage: Usage) -> float | None:
@@ -109,9 +109,9 @@ class Side:
         tokens, amount = 0, 0.0
         for kind, count, rate in kinds:
             for modality, most, modal_rate in modal:
-                if kind != s.USAGE_CACHE_READ_INPUT_TOKENS or modality not in (self.cached or {}):
+                if kind != s.USAGE_CACHE_READ_INPUT_TOKENS or modality not in self.cached:
                     return None  # there is no price for what is in both
-                key, price = (self.cached or {})[modality]
+                key, price = self.cached[modality]
                 both = usage.get(key)
                 if both is None:
                     # None told: it is known all the same where nothing, or everything, is in both.
@@ -268,6 +268,11 @@ class Edition:
     version: str
     date: date | None
     """Of its newest price; None where it does not say."""
+
+
+def is_installed() -> bool:
+    """Whether there is a table; it is not imported to know."""
+    return importlib.util.find_spec(PACKAGE.replace("-", "_")) is not None
 
 
 def edition() -> Edition | None:
