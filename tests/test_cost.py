@@ -416,6 +416,29 @@ def test_a_table_that_cannot_be_read_is_no_ones_end(costs, books, caplog, monkey
     assert "calls have no prices" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("installed", "newest"),
+    [(date(2026, 5, 1), "2026-03-01"), (date(2026, 6, 2), "2026-06-01"), (date(1980, 1, 1), "2026-06-01")],
+)
+def test_the_tables_date_is_that_of_its_newest_price(tmp_path, monkeypatch, installed, newest):
+    """Of those that were not still announced on the day of installation, as far as that is known."""
+    days = ["2025, 1, 1", "2026, 3, 1", "2026, 6, 1", "2999, 1, 1"]
+    data = tmp_path / "data.py"
+    data.write_text("".join(f"start_date=datetime.date({day})" for day in days))
+    moment = datetime.combine(installed, datetime.min.time(), timezone.utc).timestamp()
+    os.utime(data, (moment, moment))
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    assert str(_prices.edition().date) == newest
+
+
+def test_a_table_without_its_file_has_no_edition(tmp_path, monkeypatch):
+    """Nothing is said of what cannot be read."""
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    assert _prices.edition() is None
+
+
 def test_no_table_is_no_edition(monkeypatch):
     """Nothing is said of what is not there."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

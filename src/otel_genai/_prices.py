@@ -292,4 +292,7 @@ def edition() -> Edition | None:
         dates = [date(int(year), int(month), int(day)) for year, month, day in set(days)]
     except (OSError, ValueError, importlib.metadata.PackageNotFoundError):
         return None
-    return Edition(version, max((day for day in dates if day <= installed), default=None))
+    # Some packagers set the day of every file to one long past: then today is all there is to go by.
+    today = datetime.now(timezone.utc).date()
+    known = [day for day in dates if day <= installed] or [day for day in dates if day <= today]
+    return Edition(version, max(known, default=None))
