@@ -38,7 +38,12 @@ def program(code, *launcher, **environment):
     """Run a program of its own, whose own failures raise, and give what it printed."""
     done = subprocess.run(
         [*launcher, sys.executable, "-c", textwrap.dedent(code)],
-        env={"PATH": os.environ["PATH"], "_OTEL_GENAI_STRICT": "1", **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "_OTEL_GENAI_STRICT": "1",
+            "OTEL_GENAI_COST": "false",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -464,7 +469,12 @@ def test_configure_sets_up_what_a_script_needs(transport):
     """
     with Receiver() as receiver:
         command = [sys.executable, "-c", textwrap.dedent(code)]
-        environment = {"PATH": os.environ["PATH"], "_OTEL_GENAI_STRICT": "1", **to(receiver, transport)}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "_OTEL_GENAI_STRICT": "1",
+            "OTEL_GENAI_COST": "false",
+            **to(receiver, transport),
+        }
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as script:

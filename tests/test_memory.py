@@ -169,7 +169,12 @@ def ran(program, *arguments, timeout):
     """Run a program of its own, and give what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": HERE, "_OTEL_GENAI_STRICT": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": HERE,
+            "_OTEL_GENAI_STRICT": "1",
+            "OTEL_GENAI_COST": "false",
+        },
         capture_output=True,
         text=True,
         timeout=timeout,

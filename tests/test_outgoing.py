@@ -192,7 +192,7 @@ def test_nothing_is_sent_unless_asked_for(server, ask):
 @by_clients
 def test_a_model_s_call_tells_nothing(listed, server, ask):
     """Not even to a host that is listed: a gateway is a provider there; a tool's request is another thing."""
-    with testing.capture(toy.PROVIDER), whose():
+    with testing.capture(toy.PROVIDER, baggage=KEYS, baggage_hosts=["127.0.0.1"]), whose():
         Client(serve=lambda _: ask(server.url) and toy.ANSWER).chat()
         with otel_genai.inference("m", provider="vllm"):
             ask(server.url)
@@ -337,7 +337,12 @@ def test_from_process_to_process(listed, ask):
     """A request made here, by a real client; spans made there, in another program."""
     program = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SERVER)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": HERE, "_OTEL_GENAI_STRICT": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": HERE,
+            "_OTEL_GENAI_STRICT": "1",
+            "OTEL_GENAI_COST": "false",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -369,7 +374,12 @@ def test_a_client_that_is_imported_later_is_seen():
     _outgoing.remove()
     assert vars(requests.adapters.HTTPAdapter)["send"] is not ours[0]
     """
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": HERE, "_OTEL_GENAI_STRICT": "1"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": HERE,
+        "_OTEL_GENAI_STRICT": "1",
+        "OTEL_GENAI_COST": "false",
+    }
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], env=environment, stderr=subprocess.PIPE, check=False
     )

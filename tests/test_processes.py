@@ -32,7 +32,13 @@ def program(code, *, status=0, **environment):
     """Run a program of its own with the toy SDK at hand, to the end it must come to."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": HERE, "_OTEL_GENAI_STRICT": "1", **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": HERE,
+            "_OTEL_GENAI_STRICT": "1",
+            "OTEL_GENAI_COST": "false",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,11 +7,13 @@ import logging
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 import otel_genai
-from otel_genai import Capture, Settings, masking, settings
+from otel_genai import Capture, Settings, _pricelist, masking, settings
 from otel_genai._gate import Gate
 from otel_genai.settings import VARIABLES, from_env
 
@@ -45,6 +47,14 @@ GOOD = [
     ("mask", "email, KEYS", masking.maskers(["keys", "email"])),
     ("mask_pattern", "ACME-[0-9]+", re.compile("ACME-[0-9]+")),
     ("user_key", "s3cret", "s3cret"),
+    ("metric_dimensions", "team, app.tenant,team", ("otel_genai.team", "app.tenant")),
+    ("metric_limit", "5", 5),
+    ("threads", "true", True),
+    ("baggage", "team,user", ("otel_genai.team", "user.id")),
+    ("baggage_hosts", "api.internal, *.svc.local", ("api.internal", "*.svc.local")),
+    ("cost", "false", False),
+    ("cost", "true", True),
+    ("cost_histogram", "true", True),
 ]
 MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
 MASKER = (
@@ -73,6 +83,9 @@ BAD = [
         None,
     ),
 ]
+PRICES = _pricelist.read([{"model": "m", "input": 1, "output": 2}])
+PRICE_FILE = Path(tempfile.mkdtemp()) / "prices.json"
+PRICE_FILE.write_text('[{"model": "n", "input": 1, "output": 2}]')
 OTHERS = {
     "capture": (Capture.EVENT_ONLY, "SPAN_ONLY"),
     "emit_event": (False, "true"),
@@ -86,6 +99,14 @@ OTHERS = {
     "mask": ((str.lower,), "email"),
     "mask_pattern": (re.compile("a"), "b"),
     "user_key": ("a", "b"),
+    "metric_dimensions": (("a",), "b"),
+    "metric_limit": (7, "9"),
+    "threads": (False, "true"),
+    "baggage": (("a",), "b"),
+    "baggage_hosts": (("a.internal",), "b.internal"),
+    "cost": (True, "false"),
+    "prices": (PRICES, str(PRICE_FILE)),
+    "cost_histogram": (False, "true"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -112,6 +133,14 @@ def test_the_defaults_are_the_safe_choice():
         "mask": (),
         "mask_pattern": None,
         "user_key": None,
+        "metric_dimensions": (),
+        "metric_limit": 200,
+        "threads": False,
+        "baggage": (),
+        "baggage_hosts": (),
+        "cost": None,
+        "prices": None,
+        "cost_histogram": False,
     }
 
 
@@ -130,6 +159,14 @@ def test_every_setting_has_its_variable():
         "mask": "OTEL_GENAI_MASK",
         "mask_pattern": "OTEL_GENAI_MASK_PATTERN",
         "user_key": "OTEL_GENAI_USER_KEY",
+        "metric_dimensions": "OTEL_GENAI_METRIC_DIMENSIONS",
+        "metric_limit": "OTEL_GENAI_METRIC_LIMIT",
+        "threads": "OTEL_GENAI_THREADS",
+        "baggage": "OTEL_GENAI_BAGGAGE",
+        "baggage_hosts": "OTEL_GENAI_BAGGAGE_HOSTS",
+        "cost": "OTEL_GENAI_COST",
+        "prices": "OTEL_GENAI_PRICES",
+        "cost_histogram": "OTEL_GENAI_COST_HISTOGRAM",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 
@@ -167,7 +204,7 @@ def test_an_empty_variable_is_none(name, blank, caplog):
 def test_a_bad_value_raises_and_says_what_is_accepted(name, value, accepted, safe):
     """In code a slip is an error, wherever the settings are made."""
     for make in (Settings, from_env, otel_genai.instrument):
-        with pytest.raises(ValueError, match="is no") as caught:
+        with pytest.raises(ValueError, match=re.escape(accepted)) as caught:
             make(**{name: value})
         assert str(caught.value) == f"Settings({name}=...): {accepted}"
 

@@ -4,12 +4,15 @@ __version__ = "0.1.0"
 
 from otel_genai._context import context, suppress
 from otel_genai._manual import agent, embeddings, inference, retrieval, tool, workflow
+from otel_genai._outgoing import extract_context, inject_context
+from otel_genai._processor import ContextProcessor
 from otel_genai.instrumentor import configure, flush, instrument, providers, uninstrument
 from otel_genai.settings import Capture, Settings
 from otel_genai.spec import Operation, Provider
 
 __all__ = [
     "Capture",
+    "ContextProcessor",
     "Operation",
     "Provider",
     "Settings",
@@ -17,8 +20,10 @@ __all__ = [
     "configure",
     "context",
     "embeddings",
+    "extract_context",
     "flush",
     "inference",
+    "inject_context",
     "instrument",
     "providers",
     "retrieval",

@@ -25,7 +25,7 @@ class Bound:
     """What all calls of one operation share."""
 
     __slots__ = (
-        "constants", "contents", "gate", "kind", "meters", "operation", "target", "telemetry", "who",
+        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "target", "telemetry", "who",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Bound:
         self.meters = Meters(telemetry, operation.name)
         self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
         self.gate = Gate(settings, operation.name)
+        self.costs = telemetry.costs if operation.name in s.MODEL_CALLS else None
         readers = {
             s.SYSTEM_INSTRUCTIONS: operation.instructions,
             s.INPUT_MESSAGES: operation.inputs,

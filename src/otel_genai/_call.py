@@ -84,6 +84,8 @@ class Call:
             self.context = set_span_in_context(self.span, here)
             trace_id = self.span.get_span_context().trace_id
             self.on_span, self.on_event = bound.gate.opened(around, trace_id)
+            if bound.costs is not None:
+                bound.costs.expect(self.attributes)
         else:
             self.on_span, self.on_event = self.outer.on_span, self.outer.on_event
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
@@ -224,6 +226,9 @@ class Call:
             found[s.LONGEST_GAP] = max(gaps)
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
+        priced = self._priced(everything, outcome, seconds)
+        found.update(priced)
+        everything.update(priced)
         told = self._told(outcome) if self.written else []
         if self.span.is_recording():
             if bound.target in found and bound.target not in self.attributes:
@@ -235,6 +240,18 @@ class Call:
             plain = {key: content.to_plain(value) for key, value, _ in told} if self.on_event else {}
             bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **plain}, self.context)
         self._measure(everything, outcome, gaps, seconds)
+
+    def _priced(self, found: Attributes, outcome: str, seconds: float) -> Attributes:
+        """Say what the call cost, where that is known."""
+        bound = self.bound
+        if bound.costs is None:
+            return {}
+        try:
+            ended = {**found, s.OUTCOME: outcome}
+            return bound.costs.tell(ended, bound.meters.spent(found), seconds, self.context)
+        except Exception as error:  # noqa: BLE001 (the guard)
+            self.hurt(error)
+            return {}
 
     def _told(self, outcome: str) -> list[tuple[str, Any, str]]:
         """Give the content as the gate lets it through."""
@@ -267,7 +284,7 @@ class Call:
     def _measure(self, found: Attributes, outcome: str, gaps: list[float], seconds: float) -> None:
         meters, context = self.bound.meters, self.context
         meters.call(outcome, found)
-        dimensions = {key: found[key] for key in meters.keys if key in found}
+        dimensions = meters.dimensions(found)
         meters.tokens(found, dimensions, context)
         failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else None
         meters.duration(seconds, {**dimensions, **failure} if failure else dimensions, context)

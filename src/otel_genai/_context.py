@@ -330,6 +330,8 @@ class _ScopeBlock(Block):
         here = otel.get_current()
         around, below = current(here), carried(here)
         attributes = self._attributes
+        if not self._modest:  # what was sent along is hidden already
+            attributes = _whose.hidden(attributes, active().settings.user_key)
         if self._modest and around is not None:
             attributes = {key: value for key, value in attributes.items() if key not in around.attributes}
         self._scope = Scope(

@@ -12,6 +12,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_genai import _guard
 from otel_genai import semconv as s
+from otel_genai._dimensions import Caps
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider
@@ -50,6 +51,7 @@ class Tallies:
     def __init__(self) -> None:
         """Have none yet."""
         self._made: dict[str, Tally] = {}
+        self.caps = Caps()
         _guard.forked(self)
 
     def counter(self, meter: Meter, metric: s.Metric) -> Tally:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import SeverityNumber
 
-from otel_genai import _guard, _tally
+from otel_genai import _cost, _guard, _tally
 from otel_genai import semconv as s
 from otel_genai.settings import Settings, from_env
 
@@ -44,15 +45,25 @@ class Telemetry:
 
         schema = s.SCHEMA_URLS[settings.semconv]
         self.settings = settings
-        self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, schema)
-        self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema)
+        prices = None if settings.cost is False else _cost.scope()
+        self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, schema, prices)
+        self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema, prices)
         self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
         self._instruments: dict[str, Any] = {}
         self._tallies = _tally.of(meter_provider)
+        self.caps = self._tallies.caps
+        self.caps.limit = settings.metric_limit
         self._reported: set[tuple[str, str]] = set()
         self.failures: dict[tuple[str, str], int] = {}
         self.off: set[tuple[str, str]] = set()
         self._strict = os.environ.get(STRICT) == "1"
+        self.costs = _cost.start(
+            settings.prices,
+            self.tally,
+            self.histogram(s.OPERATION_COST) if settings.cost_histogram else None,
+            partial(self.failed, "cost", "price"),
+            wanted=settings.cost,
+        )
 
     def histogram(self, metric: s.Metric) -> Histogram:
         """Make a metric's histogram, once."""
@@ -119,6 +130,9 @@ class Telemetry:
             logger.warning("otel-genai switches %s %s off, as it failed %d times in a row", *who, FAILURES)
 
 
+_SINGLE = frozenset({str, int, float, bool})
+
+
 class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
@@ -129,7 +143,10 @@ class Meters:
         published = generation != "latest"
         latest = generation != "published"
         signals = s.signals(operation, generation)
-        self.keys = signals.metric_attributes
+        self._keys = signals.metric_attributes
+        self._caps = telemetry.caps
+        self._further = telemetry.settings.metric_dimensions
+        self._counted = (s.PROVIDER_NAME, s.REQUEST_MODEL, *self._further)
         self._durations = [telemetry.histogram(metric) for metric in signals.durations]
         self._first: list[Histogram] = []
         self._gaps: list[Histogram] = []
@@ -154,9 +171,20 @@ class Meters:
     def call(self, outcome: str, found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
-            keys = (s.PROVIDER_NAME, s.REQUEST_MODEL)
-            known = [(key, found[key]) for key in keys if isinstance(found.get(key), str)]
-            self._calls.add(1, ((s.OUTCOME, outcome), *known))
+            self._calls.add(1, ((s.OUTCOME, outcome), *self._pairs(self._counted, found)))
+
+    def dimensions(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the attributes that the metrics of an operation have."""
+        return dict(self._pairs(self._keys, found))
+
+    def spent(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the attributes that the counter of costs has."""
+        return dict(self._pairs((*self._keys, *self._further), found))
+
+    def _pairs(self, keys: Iterable[str], found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Give those of the attributes that are there, in this order; no more values of each than may be."""
+        keep = self._caps.keep
+        return [(key, keep(key, found[key])) for key in keys if type(found.get(key)) in _SINGLE]
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""
@@ -184,8 +212,9 @@ class Meters:
                 histogram.record(found[key], attributes, context)
         for key, counter in self._counters.items():
             if key in found:
+                counted = {**attributes, **dict(self._pairs(self._further, found))}
                 for modality, count in _by_modality(key, found).items():
-                    counter.add(count, {**attributes, s.TOKEN_MODALITY: modality}, context)
+                    counter.add(count, {**counted, s.TOKEN_MODALITY: modality}, context)
 
 
 def _by_modality(key: str, found: Mapping[str, Any]) -> dict[str, int]:
@@ -209,3 +238,9 @@ def active() -> Telemetry:
     if not _active:
         use(Telemetry(from_env()))
     return _active[0]
+
+
+def settle(timeout: float = 10.0) -> None:
+    """Tell what is late: streams that the garbage collector found, and costs that waited for their prices."""
+    _guard.settle(timeout)
+    _cost.settle(timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +23,14 @@ def attributes(named: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str
     name, version = _prompt(given[s.PROMPT_NAME])
     given |= {s.PROMPT_NAME: name, s.PROMPT_VERSION: version, **further}
     return {key: _value(key, value) for key, value in given.items() if value is not None}
+
+
+def hidden(known: Mapping[str, Value], secret: str | None) -> Mapping[str, Value]:
+    """Put its keyed hash in the place of a user's id, where there is a key to do it with."""
+    if secret is None or s.USER_ID not in known:
+        return known
+    digest = hmac.new(secret.encode(), str(known[s.USER_ID]).encode(), hashlib.sha256).hexdigest()
+    return {**known, s.USER_ID: digest}
 
 
 def key(name: str) -> str:

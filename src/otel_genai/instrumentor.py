@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_genai import _guard, _patching, _telemetry
+from otel_genai import _outgoing, _patching, _telemetry, _threads
+from otel_genai._processor import ContextProcessor
 from otel_genai.providers import REGISTRY
 from otel_genai.settings import VARIABLES, Settings, from_env
 from otel_genai.spec import Provider
@@ -55,6 +56,8 @@ def instrument(
     chosen = settings if settings is not None else from_env(**overrides)
     _check_disabled(chosen, strict=settings is not None or "disabled" in overrides)
     wanted = {_name(provider): provider for provider in providers or REGISTRY}
+    _outgoing.install(chosen.baggage, chosen.baggage_hosts)
+    (_threads.install if chosen.threads else _threads.remove)()
     telemetry = _telemetry.Telemetry(chosen, tracer_provider, meter_provider, logger_provider)
     _telemetry.use(telemetry)
     for name, provider in wanted.items():
@@ -104,6 +107,9 @@ def uninstrument(*providers: str | Provider) -> None:
     """
     for name in [_name(provider) for provider in providers] or _patching.installed():
         _patching.remove(name)
+    if not providers:
+        _threads.remove()
+        _outgoing.remove()
 
 
 def providers() -> list[_patching.Status]:
@@ -127,9 +133,17 @@ def configure(*providers: str | Provider, **overrides: Any) -> None:
         for signal in ("TRACES", "METRICS", "LOGS"):
             os.environ.setdefault(f"OTEL_{signal}_EXPORTER", "otlp")
         _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]  # the SDK lacks the types
+        _tell_others()
     else:
         logger.info("an OpenTelemetry SDK is already set up; configure() uses it as it is")
     instrument(*providers, **overrides)
+
+
+def _tell_others() -> None:
+    """Have spans of others say whose call it was, too."""
+    provider: Any = trace.get_tracer_provider()
+    if hasattr(provider, "add_span_processor"):
+        provider.add_span_processor(ContextProcessor())
 
 
 def flush(timeout: float = 10.0) -> bool:
@@ -142,7 +156,7 @@ def flush(timeout: float = 10.0) -> bool:
         Whether the SDK was done in time. What a back end did not take is in the SDK's log.
     """
     deadline = monotonic() + timeout
-    _guard.settle(timeout)
+    _telemetry.settle(timeout)
     done: list[bool] = []
 
     def send(force_flush: Callable[[int], Any]) -> None:
@@ -180,6 +194,7 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _instrument(self, **kwargs: Any) -> None:
         given = ("tracer_provider", "meter_provider", "logger_provider")
         instrument(**{name: kwargs[name] for name in given if kwargs.get(name) is not None})
+        _tell_others()
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 (the base class's signature)
         uninstrument()

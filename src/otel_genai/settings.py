@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, get_args
 
-from otel_genai import masking
+from otel_genai import _baggage, _pricelist, masking
+from otel_genai import semconv as s
 from otel_genai.semconv import Generation
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,47 @@ def _pattern(value: object) -> re.Pattern[str] | None:
         raise ValueError(msg) from None
 
 
+def _names(value: object) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple, set, frozenset)):
+        msg = f"{value!r} is not a list of names, such as team,experiment"
+        raise ValueError(msg)  # noqa: TRY004 (one kind of error for every bad setting)
+    return tuple(str(name).strip() for name in given if str(name).strip())
+
+
+def _attributes(value: object) -> tuple[str, ...]:
+    """Read names of attributes, or the words that `context()` has for them."""
+    return tuple(dict.fromkeys(s.CONTEXT.get(name, name) for name in _names(value)))
+
+
+def _keys(value: object) -> tuple[str, ...]:
+    """Read names of attributes that may be sent."""
+    return _without(_attributes(value), _baggage.key_problem)
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    return _without(_names(value), _baggage.host_problem)
+
+
+def _without(names: tuple[str, ...], problem: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Say what is wrong with the first of the names that cannot be used."""
+    for name in names:
+        if said := problem(name):
+            raise ValueError(said)
+    return names
+
+
+def _limit(value: object) -> int:
+    try:
+        count = int(str(value))
+    except ValueError:
+        count = 0
+    if count < 1:
+        msg = f"{value!r} is not a number of values (1 or more)"
+        raise ValueError(msg)
+    return count
+
+
 def _only(value: object) -> bool:
     return bool(_flag(value))
 
@@ -162,6 +204,14 @@ class Settings:
         mask: maskers that content passes before it is recorded: see `otel_genai.masking`.
         mask_pattern: a regular expression; what it finds in content is masked.
         user_key: a secret; user ids are recorded as their keyed hash (HMAC-SHA-256).
+        metric_dimensions: attributes of `context()` that counters have, by their names or its words.
+        metric_limit: how many different values an attribute of a metric may have; the rest is `_other`.
+        threads: whether thread pools carry the context along.
+        baggage: attributes of `context()` that are sent to, and believed from, other processes.
+        baggage_hosts: the hosts that they are sent to; `*.internal` stands for all below.
+        cost: whether calls are priced; None: where there is something to price them by.
+        prices: the user's own: a file's path, a list of entries, or model -> entry.
+        cost_histogram: whether each call's cost is recorded as a histogram, too.
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -176,6 +226,14 @@ class Settings:
     mask: tuple[masking.Masker, ...] = ()
     mask_pattern: re.Pattern[str] | None = None
     user_key: str | None = field(default=None, repr=False)
+    metric_dimensions: tuple[str, ...] = ()
+    metric_limit: int = 200
+    threads: bool = False
+    baggage: tuple[str, ...] = ()
+    baggage_hosts: tuple[str, ...] = ()
+    cost: bool | None = None
+    prices: tuple[_pricelist.Price, ...] | None = None
+    cost_histogram: bool = False
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
@@ -206,6 +264,14 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "mask": ("OTEL_GENAI_MASK", _mask),
     "mask_pattern": ("OTEL_GENAI_MASK_PATTERN", _pattern),
     "user_key": ("OTEL_GENAI_USER_KEY", _secret),
+    "metric_dimensions": ("OTEL_GENAI_METRIC_DIMENSIONS", _attributes),
+    "metric_limit": ("OTEL_GENAI_METRIC_LIMIT", _limit),
+    "threads": ("OTEL_GENAI_THREADS", _only),
+    "baggage": ("OTEL_GENAI_BAGGAGE", _keys),
+    "baggage_hosts": ("OTEL_GENAI_BAGGAGE_HOSTS", _hosts),
+    "cost": ("OTEL_GENAI_COST", _pricelist.wanted),
+    "prices": ("OTEL_GENAI_PRICES", _pricelist.read),
+    "cost_histogram": ("OTEL_GENAI_COST_HISTOGRAM", _only),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
 """Where one of these cannot be read, no content is recorded."""

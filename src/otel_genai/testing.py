@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_genai import _guard, _telemetry, instrumentor
+from otel_genai import _telemetry, instrumentor
 from otel_genai.spec import Provider
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Seen:
     @property
     def finished(self) -> tuple[ReadableSpan, ...]:
         """The ended spans as the SDK's own objects."""
-        _guard.settle()
+        _telemetry.settle()
         return self._spans.get_finished_spans()
 
     @property
@@ -50,7 +50,7 @@ class Seen:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The event records: name, attributes, and the id of their span."""
-        _guard.settle()
+        _telemetry.settle()
         return [
             {
                 "name": item.log_record.event_name,
@@ -63,7 +63,7 @@ class Seen:
     @property
     def metrics(self) -> dict[str, list[dict[str, Any]]]:
         """The metrics so far: name -> data points (attributes, count, sum or value, exemplars)."""
-        _guard.settle()
+        _telemetry.settle()
         data = self._metrics.get_metrics_data()
         found: dict[str, list[dict[str, Any]]] = {}
         for resource in data.resource_metrics if data else ():
