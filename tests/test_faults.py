@@ -31,6 +31,7 @@ from otel_genai import (
     _budget,
     _call,
     _context,
+    _dimensions,
     _engine,
     _gate,
     _guard,
@@ -38,6 +39,7 @@ from otel_genai import (
     _streams,
     _tally,
     _telemetry,
+    _whose,
     content,
     masking,
     spec,
@@ -53,7 +55,8 @@ PROVIDERS = [
     for found in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)
 ]
 MODULES = [
-    _engine, _call, _bound, _gate, _budget, masking, _streams, _guard, _tally, _telemetry, _context, spec,
+    _engine, _call, _bound, _gate, _budget, masking, _streams, _guard, _tally, _dimensions, _whose,
+    _telemetry, _context, spec,
     content, *PROVIDERS,
 ]  # fmt: skip
 FILES = {module.__file__ for module in MODULES}
@@ -314,7 +317,7 @@ KNOWN = {
     ASKED_FOR: (
         "_telemetry.active", "_context.Block.__enter__", "_context.Block.__exit__",
         "_context._ScopeBlock.__init__", "_context.context", "_context.suppress", "content.messages",
-        "masking.maskers",
+        "masking.maskers", "_whose.attributes", "_whose._prompt", "_whose._value",
         "content.parts",
     ),
 }  # fmt: skip

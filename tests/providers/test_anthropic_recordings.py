@@ -146,7 +146,7 @@ def _calls(given: Any) -> list[tuple[Any, ...]]:
 def _replayed(exchange: Exchange, send: Any, cls: Any, mode: str) -> Any:
     """Replay one exchange; the caller meets the recorded error, if it was one."""
     failure = getattr(anthropic, ERRORS.get(exchange.status, ""), None)
-    with capture(capture=mode) as seen:
+    with capture(capture=mode, content_budget=10**8) as seen:
         c = client(_wire(exchange), cls)
         with pytest.raises(failure) if failure else contextlib.nullcontext():
             run(send(c, exchange), asynchronous=cls is anthropic.AsyncAnthropic)
