@@ -289,7 +289,7 @@ def export(receiver: Receiver, body: bytes) -> bytes:
         (
             400,
             "/v1/logs",
-            gzip.compress(b"cut off")[:-4],
+            gzip.compress(b"cut off", mtime=0)[:-4],
             {"Content_Type": "application/x-protobuf", "Content_Encoding": "gzip"},
         ),
         (400, "/v1/logs", b"", {"Content_Type": "application/x-protobuf", "Content_Length": "many"}),
