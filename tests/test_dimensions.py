@@ -43,10 +43,13 @@ def test_other_as_a_value_is_no_news(caplog):
 def test_a_metric_s_attributes_are_capped_together():
     """Each attribute by itself; those that are wanted come in one order."""
     caps = Caps(1)
-    assert caps.within({"model": "m-1", "port": 80}) == {"model": "m-1", "port": 80}
-    assert caps.within({"model": "m-2", "port": 80}) == {"model": OTHER, "port": 80}
+    assert caps.pairs(("model", "port", "x"), {"model": "m-1", "port": 80}) == [
+        ("model", "m-1"),
+        ("port", 80),
+    ]
+    assert caps.pairs(("port", "model"), {"model": "m-2", "port": 80}) == [("port", 80), ("model", OTHER)]
     found = {"model": "m-1", "team": "a", "more": "x"}
-    assert caps.pairs(("team", "absent", "model"), found) == (("team", "a"), ("model", "m-1"))
+    assert caps.pairs(("team", "absent", "model"), found) == [("team", "a"), ("model", "m-1")]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 50])

@@ -67,7 +67,8 @@ class Bound:
             name = row if isinstance(row, str) else row[0]
             if not isinstance(row, str):
                 value = _attempt(row[1], value, request)  # noqa: PLW2901 (in the attribute's own type)
-            if (value := clean(value)) is not None:
+            is_fit = type(value) is str and value.isascii()
+            if is_fit or (value := clean(value)) is not None:
                 attributes[name] = value
         if self.operation.derived is not None:
             attributes.update(cleaned(_attempt(self.operation.derived, request.body, request) or {}))
@@ -97,6 +98,8 @@ def cleaned(found: Attributes) -> Attributes:
     """Keep what attributes can hold, and drop what is unknown."""
     kept: Attributes = {}
     for key, value in found.items():
+        if value is None:
+            continue
         kind = type(value)
         is_fit = 0 <= value < _LONG if kind is int else kind is str and value.isascii() and key not in s.USAGE
         if not is_fit:

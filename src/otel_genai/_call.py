@@ -10,7 +10,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from time import perf_counter, time_ns
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
@@ -20,6 +20,9 @@ from otel_genai import _context, _guard, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
 from otel_genai.spec import Attributes, Body
+
+if TYPE_CHECKING:
+    from otel_genai._cost import Costs
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Call:
         self._absorbed: Attributes = {}
         below = _context.carried(here) if frame is not None else None
         self.scope = _context.Scope(around, call=self, frame=frame, below=below)
+        self.on_span = self.on_event = False
         self.outer = _outer(around, bound.operation.name) if around else None
         self.span: Span = INVALID_SPAN
         self.context = here
@@ -82,8 +86,9 @@ class Call:
                 name, here, bound.kind, self.attributes, start_time=self._began
             )
             self.context = set_span_in_context(self.span, here)
-            trace_id = self.span.get_span_context().trace_id
-            self.on_span, self.on_event = bound.gate.opened(around, trace_id)
+            if bound.gate.captures:
+                trace_id = self.span.get_span_context().trace_id
+                self.on_span, self.on_event = bound.gate.opened(around, trace_id)
             if bound.costs is not None:
                 bound.costs.expect(self.attributes)
         else:
@@ -226,9 +231,10 @@ class Call:
             found[s.LONGEST_GAP] = max(gaps)
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
-        priced = self._priced(everything, outcome, seconds)
-        found.update(priced)
-        everything.update(priced)
+        if bound.costs is not None:
+            priced = self._priced(bound.costs, everything, outcome, seconds)
+            found.update(priced)
+            everything.update(priced)
         told = self._told(outcome) if self.written else []
         if self.span.is_recording():
             if bound.target in found and bound.target not in self.attributes:
@@ -241,14 +247,11 @@ class Call:
             bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **plain}, self.context)
         self._measure(everything, outcome, gaps, seconds)
 
-    def _priced(self, found: Attributes, outcome: str, seconds: float) -> Attributes:
+    def _priced(self, costs: Costs, found: Attributes, outcome: str, seconds: float) -> Attributes:
         """Say what the call cost, where that is known."""
-        bound = self.bound
-        if bound.costs is None:
-            return {}
         try:
-            ended = {**found, s.OUTCOME: outcome}
-            return bound.costs.tell(ended, bound.meters.spent(found), seconds, self.context)
+            spent = self.bound.meters.spent(found)
+            return costs.tell({**found, s.OUTCOME: outcome}, spent, seconds, self.context)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.hurt(error)
             return {}

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 OTHER = "_other"
 """Stands for every value above the cap."""
+_SINGLE = frozenset({str, int, float, bool})
 LIMIT = 200
 """How many different values an attribute of a metric may have."""
 
@@ -33,17 +34,14 @@ class Caps:
         """Give the value, or `_other` where the attribute has had as many as it may have."""
         return value if value in self._known[key] else self._admit(key, value)
 
-    def within(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a metric's attributes with every value capped."""
-        known = self._known
-        return {
-            key: value if value in known[key] else self._admit(key, value)
-            for key, value in attributes.items()
-        }
-
-    def pairs(self, keys: Iterable[str], found: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-        """Give those of the attributes that are wanted on a counter, in the order of `keys`."""
-        return tuple((key, self.keep(key, found[key])) for key in keys if key in found)
+    def pairs(self, keys: Iterable[str], found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Give those of the attributes that are there and no lists, in the order of `keys`, and capped."""
+        known, kept = self._known, []
+        for key in keys:
+            value = found.get(key)
+            if type(value) in _SINGLE:
+                kept.append((key, value if value in known[key] else self._admit(key, value)))
+        return kept
 
     def _admit(self, key: str, value: Any) -> Any:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +130,6 @@ class Telemetry:
             logger.warning("otel-genai switches %s %s off, as it failed %d times in a row", *who, FAILURES)
 
 
-_SINGLE = frozenset({str, int, float, bool})
-
-
 class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
@@ -171,20 +168,15 @@ class Meters:
     def call(self, outcome: str, found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
-            self._calls.add(1, ((s.OUTCOME, outcome), *self._pairs(self._counted, found)))
+            self._calls.add(1, ((s.OUTCOME, outcome), *self._caps.pairs(self._counted, found)))
 
     def dimensions(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Give the attributes that the metrics of an operation have."""
-        return dict(self._pairs(self._keys, found))
+        return dict(self._caps.pairs(self._keys, found))
 
     def spent(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Give the attributes that the counter of costs has."""
-        return dict(self._pairs((*self._keys, *self._further), found))
-
-    def _pairs(self, keys: Iterable[str], found: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """Give those of the attributes that are there, in this order; no more values of each than may be."""
-        keep = self._caps.keep
-        return [(key, keep(key, found[key])) for key in keys if type(found.get(key)) in _SINGLE]
+        return dict(self._caps.pairs((*self._keys, *self._further), found))
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""
@@ -212,7 +204,7 @@ class Meters:
                 histogram.record(found[key], attributes, context)
         for key, counter in self._counters.items():
             if key in found:
-                counted = {**attributes, **dict(self._pairs(self._further, found))}
+                counted = {**attributes, **dict(self._caps.pairs(self._further, found))}
                 for modality, count in _by_modality(key, found).items():
                     counter.add(count, {**counted, s.TOKEN_MODALITY: modality}, context)
 

@@ -54,7 +54,7 @@ class Seam:
         request = Request(operation, _body(options), self._server(client), stream, args, kwargs)
         if callable(options.post_parser):
             _keep_parsed(request)
-        if getattr(options, "span_name", None) and client._tracer is not None:
+        if vars(options).get("span_name") and client._tracer is not None:  # no SDK but one has it
             _replace_native_span(request, client)
         return request
 
