@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import re
 from typing import Any
@@ -283,3 +284,23 @@ async def test_a_budget_is_kept_on_events_too(kit):
     for found in (recorded(seen.spans[0]), recorded(seen.events[0])):
         assert len(json.dumps(found)) < 1500
         assert found
+
+
+# --- Whose -----------------------------------------------------------------------------------------------
+
+
+def test_a_user_s_id_can_be_replaced_by_its_keyed_hash():
+    """On our spans, on others', on counters; the same for the same user, and another with another key."""
+    told = []
+    for key in ("first", "first", "second"):
+        with testing.capture(toy.PROVIDER, user_key=key, metric_dimensions="user") as seen:
+            seen.tracer_provider.add_span_processor(otel_genai.ContextProcessor())
+            with otel_genai.context(user="jo@example.org"):
+                seen.tracer_provider.get_tracer("theirs").start_span("theirs").end()
+                toy.Client().chat()
+        assert "jo@example.org" not in json.dumps([seen.spans, seen.metrics])
+        [point] = seen.metrics["otel_genai.calls"]
+        [user] = {span["attributes"]["user.id"] for span in seen.spans} | {point["attributes"]["user.id"]}
+        told.append(user)
+    assert told[0] == told[1] != told[2]
+    assert told[0] == hmac.new(b"first", b"jo@example.org", hashlib.sha256).hexdigest()
