@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import SeverityNumber
 
-from otel_genai import _cost, _guard, _tally
+from otel_genai import _guard, _tally
 from otel_genai import semconv as s
 from otel_genai.settings import Settings, from_env
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Counter, Histogram, MeterProvider
     from opentelemetry.trace import TracerProvider
+
+    from otel_genai._cost import Costs
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Telemetry:
 
         schema = s.SCHEMA_URLS[settings.semconv]
         self.settings = settings
-        prices = None if settings.cost is False else _cost.scope()
+        prices = self._edition() if settings.is_priced else None
         self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, schema, prices)
         self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema, prices)
         self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
@@ -57,13 +59,19 @@ class Telemetry:
         self.failures: dict[tuple[str, str], int] = {}
         self.off: set[tuple[str, str]] = set()
         self._strict = os.environ.get(STRICT) == "1"
-        self.costs = _cost.start(
-            settings.prices,
-            self.tally,
-            self.histogram(s.OPERATION_COST) if settings.cost_histogram else None,
-            partial(self.failed, "cost", "price"),
-            wanted=settings.cost,
-        )
+        self.costs = self._priced() if settings.is_priced else None
+
+    def _edition(self) -> dict[str, str]:
+        from otel_genai import _cost  # noqa: PLC0415 (programs without prices need not wait for it)
+
+        return _cost.scope()
+
+    def _priced(self) -> Costs | None:
+        from otel_genai import _cost  # noqa: PLC0415 (as above)
+
+        histogram = self.histogram(s.OPERATION_COST) if self.settings.cost_histogram else None
+        fail = partial(self.failed, "cost", "price")
+        return _cost.start(self.settings.prices, self.tally, histogram, fail, wanted=self.settings.cost)
 
     def histogram(self, metric: s.Metric) -> Histogram:
         """Make a metric's histogram, once."""
@@ -235,4 +243,7 @@ def active() -> Telemetry:
 def settle(timeout: float = 10.0) -> None:
     """Tell what is late: streams that the garbage collector found, and costs that waited for their prices."""
     _guard.settle(timeout)
-    _cost.settle(timeout)
+    if any(telemetry.costs is not None for telemetry in _active):
+        from otel_genai import _cost  # noqa: PLC0415 (as above)
+
+        _cost.settle(timeout)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -70,6 +68,9 @@ def media(modality: str, url: object = None, data: object = None, mime_type: obj
 
 def fingerprint(data: object) -> tuple[int | None, str | None]:
     """Give the bytes and the SHA-256 of a file, given as bytes or in base64; None where it is neither."""
+    import base64  # noqa: PLC0415 (a program without media need not wait for these)
+    import hashlib  # noqa: PLC0415
+
     if isinstance(data, str):
         try:
             data = base64.b64decode(data.translate(_URL_SAFE) + "==")

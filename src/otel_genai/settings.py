@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from otel_genai import _baggage, _pricelist, masking
+from otel_genai import _baggage, masking
 from otel_genai import semconv as s
 from otel_genai.semconv import Generation
+
+if TYPE_CHECKING:
+    from otel_genai._pricelist import Price
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +148,22 @@ def _without(names: tuple[str, ...], problem: Callable[[str], str | None]) -> tu
     return names
 
 
+def _cost(value: object) -> bool | None:
+    if value is None:
+        return None
+    from otel_genai import _pricelist  # noqa: PLC0415 (only programs that ask for it wait for it)
+
+    return _pricelist.wanted(value)
+
+
+def _prices(value: object) -> tuple[Price, ...] | None:
+    if value is None:
+        return None
+    from otel_genai import _pricelist  # noqa: PLC0415 (as above)
+
+    return _pricelist.read(value)
+
+
 def _limit(value: object) -> int:
     try:
         count = int(str(value))
@@ -232,7 +252,7 @@ class Settings:
     baggage: tuple[str, ...] = ()
     baggage_hosts: tuple[str, ...] = ()
     cost: bool | None = None
-    prices: tuple[_pricelist.Price, ...] | None = None
+    prices: tuple[Price, ...] | None = None
     cost_histogram: bool = False
 
     def __post_init__(self) -> None:
@@ -244,6 +264,13 @@ class Settings:
                 msg = f"Settings({name}=...): {error}"
                 raise ValueError(msg) from None
             object.__setattr__(self, name, value)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether calls are priced: where they are to be, or where there is something to do it by."""
+        if self.cost is not None:
+            return self.cost
+        return bool(self.prices) or importlib.util.find_spec("genai_prices") is not None
 
     @property
     def maskers(self) -> tuple[masking.Masker, ...]:
@@ -269,8 +296,8 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "threads": ("OTEL_GENAI_THREADS", _only),
     "baggage": ("OTEL_GENAI_BAGGAGE", _keys),
     "baggage_hosts": ("OTEL_GENAI_BAGGAGE_HOSTS", _hosts),
-    "cost": ("OTEL_GENAI_COST", _pricelist.wanted),
-    "prices": ("OTEL_GENAI_PRICES", _pricelist.read),
+    "cost": ("OTEL_GENAI_COST", _cost),
+    "prices": ("OTEL_GENAI_PRICES", _prices),
     "cost_histogram": ("OTEL_GENAI_COST_HISTOGRAM", _only),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
