@@ -9,7 +9,9 @@ os.environ["OTEL_GENAI_COST"] = "false"  # prices change with the table; what th
 
 import pytest
 
-import otel_genai
+pytest.register_assert_rewrite("side_by_side")
+
+import otel_genai  # noqa: E402 (after the line above)
 
 
 @pytest.fixture(autouse=True)

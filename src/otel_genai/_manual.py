@@ -67,6 +67,9 @@ class Block(_context.Block):
             self.set(name, value)
 
     def _write(self, key: str, value: Any) -> None:
+        self._safely(self._keep, key, value)
+
+    def _keep(self, key: str, value: Any) -> None:
         # Nothing found, False or 0 are results too, so the call's own test for emptiness is not asked.
         if self._call is not None and value is not None and self._call.captures:
             self._call.written[key] = value
