@@ -355,6 +355,8 @@ class Tee:
                 self._take(None if encoded else at, data)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.call.misread(error)
+        finally:
+            self._chunks = []  # read once, whatever comes after
         return None
 
     def _decompressed(self) -> bytes:
