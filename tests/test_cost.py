@@ -18,7 +18,8 @@ from genai_prices.data import providers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from otel_genai import _cost, _pricelist, _prices
+import otel_genai
+from otel_genai import _cost, _pricelist, _prices, testing
 from otel_genai import semconv as s
 from otel_genai._tally import Tally
 
@@ -728,14 +729,21 @@ costs.tell(found, {}, 1.0)
     assert run(body) == ["1.25e-05"]
 
 
+MOMENTS = {
+    "at once": "",
+    "while the table is imported": "while 'genai_prices' not in sys.modules: pass",
+    "when it is there": "costs.settle(20)",
+}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("moment", ["0", "0.02", "0.1", "1"])
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 def test_a_forked_process_counts_its_own_calls(moment):
     """Whatever the parent was doing at that moment."""
     body = f"""
 import warnings; warnings.simplefilter("ignore")
 costs.tell(found, {{}}, 1.0)
-time.sleep({moment})
+{moment}
 child = os.fork()
 for tally in (books.values() if not child else ()):
     tally.forget()
@@ -748,3 +756,20 @@ else:
     os._exit(0)
 """
     assert sorted(run(body)) == sorted(["37.5", "0", "25.0", "0"])
+
+
+def test_what_is_known_of_a_call_is_on_the_counter_and_not_on_the_histogram():
+    """A histogram has a series for each bucket: whose calls they were would multiply them."""
+    own = [{"model": "m*", "input": 1, "output": 2}]
+    wanted = {"metric_dimensions": "team", "cost_histogram": True, "cost": None, "prices": own}
+    with (
+        testing.capture(**wanted) as seen,
+        otel_genai.context(team="search"),
+        otel_genai.inference("m1", provider="p") as call,
+    ):
+        call.usage(input_tokens=10**6, output_tokens=10**6)
+    metrics = seen.metrics
+    [spent], [each] = metrics["gen_ai.client.cost.usd"], metrics["gen_ai.client.operation.cost"]
+    assert (spent["value"], spent["attributes"]["otel_genai.team"]) == (3, "search")
+    assert "otel_genai.team" not in each["attributes"]
+    assert (each["sum"], metrics["otel_genai.calls"][0]["attributes"]["otel_genai.team"]) == (3, "search")

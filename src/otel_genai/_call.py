@@ -107,8 +107,7 @@ class Call:
     @property
     def captures(self) -> bool:
         """Whether content is wanted, and somebody will see it."""
-        heard = self.outer is not None or self.span.is_recording()
-        return (self.on_span and heard) or self.on_event
+        return self.on_event or (self.on_span and (self.outer is not None or self.span.is_recording()))
 
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
@@ -232,7 +231,7 @@ class Call:
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
         if bound.costs is not None:
-            priced = self._priced(bound.costs, everything, outcome, seconds)
+            priced = self._priced(bound.costs, everything, seconds)
             found.update(priced)
             everything.update(priced)
         told = self._told(outcome) if self.written else []
@@ -247,11 +246,12 @@ class Call:
             bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **plain}, self.context)
         self._measure(everything, outcome, gaps, seconds)
 
-    def _priced(self, costs: Costs, found: Attributes, outcome: str, seconds: float) -> Attributes:
+    def _priced(self, costs: Costs, found: Attributes, seconds: float) -> Attributes:
         """Say what the call cost, where that is known."""
+        meters = self.bound.meters
         try:
-            spent = self.bound.meters.spent(found)
-            return costs.tell({**found, s.OUTCOME: outcome}, spent, seconds, self.context)
+            further = meters.further(found)
+            return costs.tell(found, meters.dimensions(found), seconds, self.context, further)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.hurt(error)
             return {}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from threading import Lock, get_ident
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from otel_genai import _guard, _pricelist, _prices
@@ -47,6 +48,7 @@ _STANDARD = frozenset({"default", "standard", "auto"})
 """Service tiers that are none in particular."""
 _NAMED = (s.PROVIDER_NAME, s.REQUEST_MODEL, s.RESPONSE_MODEL)
 _KEPT_KEYS = (*_NAMED, *sorted(s.USAGE), s.OPERATION_NAME, s.OUTCOME, s.USAGE_COST_AMOUNT)
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _said: set[str] = set()
 """What was said of the table: once in a program."""
 
@@ -59,6 +61,7 @@ class Ended:
     dimensions: Mapping[str, Any]
     seconds: float
     context: Context | None
+    further: Mapping[str, Any]
 
 
 class Costs:
@@ -104,7 +107,7 @@ class Costs:
 
     def tell(
         self, found: Mapping[str, Any], dimensions: Mapping[str, Any], seconds: float,
-        context: Context | None = None,
+        context: Context | None = None, further: Mapping[str, Any] = _NOTHING,
     ) -> dict[str, Any]:  # fmt: skip
         """Count what a call cost, and say what its span says of it: nothing while or where it is unknown.
 
@@ -113,9 +116,10 @@ class Costs:
             dimensions: what the metrics carry, always in the same order.
             seconds: that the call took.
             context: for the histogram's exemplars.
+            further: what the counter carries besides, always in the same order.
         """
         if s.USAGE_COST_AMOUNT in found:
-            return self._pass_on(found, Ended({}, dimensions, seconds, context))
+            return self._pass_on(found, Ended({}, dimensions, seconds, context, further))
         key = _key(found)
         if key is None:
             return {}  # no model was called that anybody could name
@@ -124,11 +128,11 @@ class Costs:
         if rates is _UNSEEN or (rates is not None and rates.until <= began):
             usage = {name: found[name] for name in _KEPT_KEYS if name in found}
             if len(self._late) < LATE:
-                self._later(key, began, Ended(usage, dimensions, seconds, context))
+                self._later(key, began, Ended(usage, dimensions, seconds, context, further))
             else:
-                self._count(None, Ended(usage, dimensions, seconds, context))
+                self._count(None, Ended(usage, dimensions, seconds, context, further))
             return {}
-        return self._count(rates, Ended(found, dimensions, seconds, context))
+        return self._count(rates, Ended(found, dimensions, seconds, context, further))
 
     def _pass_on(self, found: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
         """Count what the answer itself says that it cost."""
@@ -162,7 +166,7 @@ class Costs:
         }
 
     def _spend(self, amount: float, source: str, ended: Ended) -> None:
-        self._spent.add(amount, tuple(ended.dimensions.items()))
+        self._spent.add(amount, (*ended.dimensions.items(), *ended.further.items()))
         if self._histogram is not None:
             more = {s.USAGE_COST_CURRENCY: s.USD, s.USAGE_COST_SOURCE: source}
             self._histogram.record(amount, {**ended.dimensions, **more}, ended.context)

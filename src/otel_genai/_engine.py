@@ -120,7 +120,7 @@ class Seam:
                 call.hurt(error)
             if request.carrier is not None and (request.rootless or _is_traced()):
                 propagate.inject(request.carrier, call.context)
-            if (call.on_span or call.on_event) and call.bound.contents and call.captures:
+            if call.captures and call.bound.contents:
                 self._hook.hold(request)
                 call.content(request.body)
             if request.stream:

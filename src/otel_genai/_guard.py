@@ -53,11 +53,14 @@ def settle(timeout: float = 10.0) -> None:
 
 
 def _catch_up() -> None:
-    try:
-        while _late:
-            _do(*_late.popleft())
-    finally:
-        _busy.release()
+    has_more = True
+    while has_more:
+        try:
+            while _late:
+                _do(*_late.popleft())
+        finally:
+            _busy.release()
+        has_more = bool(_late) and _busy.acquire(blocking=False)  # one may have come in between
 
 
 def _do(fail: Fail, what: Callable[..., Any], args: tuple[Any, ...]) -> None:

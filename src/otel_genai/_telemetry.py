@@ -182,9 +182,9 @@ class Meters:
         """Give the attributes that the metrics of an operation have."""
         return dict(self._caps.pairs(self._keys, found))
 
-    def spent(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the attributes that the counter of costs has."""
-        return dict(self._caps.pairs((*self._keys, *self._further), found))
+    def further(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the attributes that counters have besides, as the settings say."""
+        return dict(self._caps.pairs(self._further, found))
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""
@@ -212,7 +212,7 @@ class Meters:
                 histogram.record(found[key], attributes, context)
         for key, counter in self._counters.items():
             if key in found:
-                counted = {**attributes, **dict(self._caps.pairs(self._further, found))}
+                counted = {**attributes, **self.further(found)}
                 for modality, count in _by_modality(key, found).items():
                     counter.add(count, {**counted, s.TOKEN_MODALITY: modality}, context)
 
