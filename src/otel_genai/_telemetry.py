@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -243,7 +244,6 @@ def active() -> Telemetry:
 def settle(timeout: float = 10.0) -> None:
     """Tell what is late: streams that the garbage collector found, and costs that waited for their prices."""
     _guard.settle(timeout)
-    if any(telemetry.costs is not None for telemetry in _active):
-        from otel_genai import _cost  # noqa: PLC0415 (as above)
-
-        _cost.settle(timeout)
+    cost = sys.modules.get("otel_genai._cost")  # imported by those who want prices
+    if cost is not None:
+        cost.settle(timeout)
