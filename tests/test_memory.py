@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+
+from programs import program
 
 CALLS = 100_000
 PROGRAM = """
@@ -121,7 +119,6 @@ OURS = {_call.Call, _context.Scope, otel_genai.context().__class__, _streams.Rea
 left_over = Counter(type(thing).__qualname__ for thing in gc.get_objects() if type(thing) in OURS)
 print(json.dumps({"ended": count.ended, "blocks": blocks, "sizes": sizes, "left": left_over}))
 """
-HERE = str(Path(__file__).parent)
 
 
 LOCKED = """
@@ -167,22 +164,10 @@ def measured(calls):
     return json.loads(ran(PROGRAM, str(calls), timeout=1000))
 
 
-def ran(program, *arguments, timeout):
-    """Run a program of its own, and give what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": HERE,
-            "_OTEL_GENAI_STRICT": "1",
-            "OTEL_GENAI_COST": "false",
-        },
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+def ran(code, *arguments, timeout):
+    """Run a program of its own that complains of nothing, and give what it printed."""
+    done = program(code, *arguments, timeout=timeout)
+    assert done.stderr == ""
     return done.stdout
 
 

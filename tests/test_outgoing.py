@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -25,9 +23,9 @@ import otel_genai
 import toy
 from otel_genai import _context, _outgoing, testing
 from otel_genai._outgoing import extract_context, inject_context
+from programs import ENVIRONMENT, program
 from toy import Client
 
-HERE = str(Path(__file__).parent)
 KEYS = ("user.id", "otel_genai.team")
 WHOSE = {"user.id": "Änne, 7", "otel_genai.team": "search"}
 HEADER = "user.id=%C3%84nne%2C%207,otel_genai.team=search"
@@ -335,25 +333,20 @@ def test_headers_that_cannot_be_read_are_none(listed, monkeypatch):
 @by_clients
 def test_from_process_to_process(listed, ask):
     """A request made here, by a real client; spans made there, in another program."""
-    program = subprocess.Popen(
+    serving = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SERVER)],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": HERE,
-            "_OTEL_GENAI_STRICT": "1",
-            "OTEL_GENAI_COST": "false",
-        },
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
     )
-    with program:
+    with serving:
         try:
-            url = f"http://127.0.0.1:{int(program.stdout.readline())}/"
+            url = f"http://127.0.0.1:{int(serving.stdout.readline())}/"
             with whose():
                 within, after = json.loads(ask(url).content)
             hostile, _ = json.loads(ask(url, baggage="user.id=%0Aeve,app.secret=x,otel_genai.team=a").content)
         finally:
-            program.kill()
+            serving.kill()
     assert within.items() >= WHOSE.items()
     assert not {"session.id", "app.secret"} & within.keys()
     assert not {*KEYS, "session.id"} & after.keys()
@@ -374,13 +367,4 @@ def test_a_client_that_is_imported_later_is_seen():
     _outgoing.remove()
     assert vars(requests.adapters.HTTPAdapter)["send"] is not ours[0]
     """
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": HERE,
-        "_OTEL_GENAI_STRICT": "1",
-        "OTEL_GENAI_COST": "false",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, stderr=subprocess.PIPE, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    program(code)

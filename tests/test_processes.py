@@ -6,12 +6,9 @@ import asyncio
 import gc
 import json
 import os
-import subprocess
-import sys
 import textwrap
 import threading
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -19,33 +16,13 @@ import otel_genai
 import toy
 from otel_genai import testing
 from otel_genai._receiver import Receiver
+from programs import program
 from toy import AsyncClient, Client, ask, close, drain
 
-HERE = str(Path(__file__).parent)
 INSTANCE = "service.instance.id"
 DURATION = "gen_ai.client.operation.duration"
 NO_EXPORT = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 CONVERSATION = "gen_ai.conversation.id"
-
-
-def program(code, *, status=0, **environment):
-    """Run a program of its own with the toy SDK at hand, to the end it must come to."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": HERE,
-            "_OTEL_GENAI_STRICT": "1",
-            "OTEL_GENAI_COST": "false",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr
-    return done
 
 
 def to(receiver, transport="grpc"):
