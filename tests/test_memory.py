@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from programs import program
+from child import program
 
 CALLS = 100_000
 PROGRAM = """

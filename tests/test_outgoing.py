@@ -21,9 +21,9 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import otel_genai
 import toy
+from child import ENVIRONMENT, program
 from otel_genai import _context, _outgoing, testing
 from otel_genai._outgoing import extract_context, inject_context
-from programs import ENVIRONMENT, program
 from toy import Client
 
 KEYS = ("user.id", "otel_genai.team")

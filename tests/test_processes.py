@@ -14,9 +14,9 @@ import pytest
 
 import otel_genai
 import toy
+from child import program
 from otel_genai import testing
 from otel_genai._receiver import Receiver
-from programs import program
 from toy import AsyncClient, Client, ask, close, drain
 
 INSTANCE = "service.instance.id"
