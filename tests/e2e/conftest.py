@@ -25,6 +25,7 @@ from e2e.backends import (
     Stored,
     engines,
     eventually,
+    own_metrics,
     read,
     settled,
 )
@@ -94,7 +95,7 @@ RUNS = (
 _FOREIGN = re.compile(r"(_?OTEL_|OPENAI_|PYTHON)|.*_proxy$", re.IGNORECASE)
 
 
-def _environment(run: Run, backend: Backend, port: int) -> dict[str, str]:
+def environment(run: Run, backend: Backend, port: int) -> dict[str, str]:
     """Set what a user sets, and nothing that whoever runs the tests has set."""
     env = {key: value for key, value in os.environ.items() if not _FOREIGN.match(key)} | {
         "OPENAI_API_KEY": "sk-nobody",
@@ -123,7 +124,7 @@ def send(backend: Backend, exchanges: list[Exchange], place: Path) -> dict[str, 
         programs = [
             subprocess.Popen(
                 [instrument, sys.executable, APP, calls],
-                env=_environment(run, backend, server.port),
+                env=environment(run, backend, server.port),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -168,7 +169,11 @@ def pipeline(
     backend: Backend, exchanges: list[Exchange], tmp_path_factory: pytest.TempPathFactory
 ) -> Pipeline:
     """Run the program in every way, and read what has been stored once all has arrived."""
+    before = own_metrics(backend)
     ports = send(backend, exchanges, tmp_path_factory.mktemp("app"))
-    own = eventually(functools.partial(settled, backend))
+    own = {
+        name: {metric: value - before[name].get(metric, 0.0) for metric, value in counts.items()}
+        for name, counts in eventually(functools.partial(settled, backend)).items()
+    }
     stored = {run.service: read(backend, run.service) for run in RUNS}
     return Pipeline(backend, ports, stored, own)
