@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otel_genai import demo
+from otel_genai import semconv as s
 from otel_genai._receiver import Receiver
 
 if TYPE_CHECKING:
@@ -35,15 +36,21 @@ HOSTILE = {
 TREE = """
 Trace ID · otel-genai-demo · 8 spans
  In Out First
-Span Time Model (cached) (reasoning) chunk Outcome
+Span Time Model (cached) (reasoning) Cost chunk Outcome Team
 invoke_workflow trip-planner TIME ok
-├─ embeddings text-embedding-3-small TIME text-embedding-3-small 48 ok
-├─ chat gpt-4o-nano TIME gpt-4o-nano NotFoundError
-├─ chat gpt-5-mini TIME gpt-5-mini-2025-08-07 17 87 (64) stop
-├─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 65 8 tool_calls
-├─ execute_tool get_weather TIME ok
-├─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 156 (65) 32 stop
-└─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 14 24 TIME stop
+├─ embeddings text-embedding-3-small TIME text-embedding-3-small 48 $0.000001 ok search
+├─ chat gpt-4o-nano TIME gpt-4o-nano NotFoundError search
+├─ chat gpt-5-mini TIME gpt-5-mini-2025-08-07 17 87 (64) $0.000178 stop search
+├─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 65 8 $0.000015 tool_calls travel
+├─ execute_tool get_weather TIME ok travel
+├─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 156 (65) 32 $0.000038 stop travel
+└─ chat gpt-4o-mini TIME gpt-4o-mini-2024-07-18 14 24 $0.000017 TIME stop travel
+"""
+BILL = """
+Cost by team from gen_ai.client.cost.usd, rounded
+ search $0.000179
+ travel $0.000069
+ all $0.000248
 """
 
 
@@ -73,6 +80,7 @@ def test_the_demo_shows_one_trace_and_its_metrics() -> None:
     assert "\n get_weather · function 1 TIME TIME TIME TIME\n" in metrics
     assert "\n trip-planner 1 TIME TIME TIME TIME\n" in metrics
     assert "provider.name=openai" in metrics
+    assert metrics.endswith(BILL)
 
 
 def test_the_real_api_needs_a_key() -> None:
@@ -90,7 +98,8 @@ def test_what_is_missing_is_named(
     monkeypatch.setattr(demo, "entry_points", lambda group: ())
     assert demo.run() == 2
     assert capsys.readouterr().err == (
-        'otel-genai demo: openai, rich, opentelemetry-distro missing: pip install "otel-genai[demo]"\n'
+        "otel-genai demo: openai, rich, genai-prices, opentelemetry-distro missing: "
+        'pip install "otel-genai[demo]"\n'
     )
 
 
@@ -183,7 +192,10 @@ def test_through_the_stack_the_link_leads_to_the_trace(
     (trace_id,) = {span.trace_id for span in receiver.spans}
     assert done.stdout.splitlines()[-1] == f"The trace: http://127.0.0.1:{jaeger}/trace/{trace_id}"
     assert len(receiver.spans) == 8
-    assert receiver.points
+    spent = [point for point in receiver.points if point.metric == s.COST.name]
+    assert {point.attributes[s.TEAM] for point in spent} == {"search", "travel"}
+    on_spans = sum(span.attributes.get(s.USAGE_COST_AMOUNT, 0) for span in receiver.spans)
+    assert sum(point.value or 0 for point in spent) == pytest.approx(on_spans)
 
 
 def test_a_collector_that_does_not_answer_is_named(

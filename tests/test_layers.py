@@ -23,9 +23,9 @@ LAYERS = [
     {"_engine"},
     {"_patching", "_manual"},
     {"instrumentor"},
-    {"__init__", "testing", "cli", "_doctor", "_view", "_receiver", "_otlp"},
+    {"__init__", "testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp"},
 ]
-ABOVE = {"testing", "cli", "_doctor", "_view", "_receiver", "_otlp"}
+ABOVE = {"testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
 FOR_PROVIDERS = {"semconv", "content", "spec"}
 ENGINE_ROOM = {

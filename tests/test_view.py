@@ -167,6 +167,48 @@ No metrics arrived."""
     )
 
 
+def test_what_calls_cost(receiver: Receiver, span: Callable[..., Span]) -> None:
+    """A call's cost and team stand in its row; the counter's sums by team and by user, at the end."""
+    root = span("chat", None, 0, 9, {s.USAGE_COST_AMOUNT: 0.0000149, s.TEAM: "search"})
+    span("chat", root, 1, 2, {s.USAGE_COST_AMOUNT: 2e-8, s.USAGE_COST_CURRENCY: "USD"})
+    span("chat", root, 3, 4, {s.USAGE_COST_AMOUNT: 1.25, s.USAGE_COST_CURRENCY: "EUR"})
+    request = ExportMetricsServiceRequest()
+    scope = request.resource_metrics.add().scope_metrics.add()
+    metric = scope.metrics.add(name=s.COST.name, unit=s.COST.unit)
+    for amount, whose in ((0.0000149, ("search", "ada")), (0.25, ("ads", "ada")), (1234.5, ())):
+        point = metric.sum.data_points.add(as_double=amount)
+        for key, value in zip((s.TEAM, s.USER_ID), whose, strict=False):
+            point.attributes.add(key=key).value.string_value = value
+    receiver.accept(METRICS, request)
+    assert (
+        shown(receiver, 80)
+        == """\
+Trace 00000000000000000000000000000001 · trip-planner · 3 spans
+Span       Time        Cost  Outcome  Team
+chat     9.0 ms   $0.000015  ok       search
+├─ chat  1.0 ms      $2e-08  ok
+└─ chat  1.0 ms  1.2500 EUR  ok
+
+Metrics                           count        sum       avg       p50       p95
+gen_ai.client.cost.usd  {USD}  by otel_genai.team, user.id
+  -                                       1,234.50
+  ads · ada                               0.250000
+  search · ada                            0.000015
+p50 and p95 are estimates from the buckets.
+
+Cost by user  from gen_ai.client.cost.usd, rounded
+  -    $1,234.50
+  ada  $0.250015
+  all  $1,234.75
+
+Cost by team  from gen_ai.client.cost.usd, rounded
+  -       $1,234.50
+  ads     $0.250000
+  search  $0.000015
+  all     $1,234.75"""
+    )
+
+
 def test_odd_values_are_shown_as_they_are(receiver: Receiver, span: Callable[..., Span]) -> None:
     """What other programs send need not follow the conventions, or be possible at all."""
     odd = {s.USAGE_INPUT_TOKENS: "many", s.RESPONSE_FINISH_REASONS: "stop", s.RESPONSE_MODEL: 5}
@@ -253,7 +295,7 @@ def record(receiver: Receiver, temporality: AggregationTemporality, runs: int = 
 METRICS_80 = """\
 Metrics                           count        sum       avg       p50       p95
 cost  {USD}  by team
-  search                                    0.0123
+  search                                  0.012340
 errors  {error}
   all                                            3
 gen_ai.client.operation.duration  s  by request.model, response.model,
@@ -286,7 +328,7 @@ def test_metrics_of_several_processes_at_120_columns(receiver: Receiver) -> None
         == """\
 Metrics                                                                   count        sum       avg       p50       p95
 cost  {USD}  by team
-  search                                                                            0.0247
+  search                                                                          0.024680
 errors  {error}
   all                                                                                    6
 gen_ai.client.operation.duration  s  by request.model, response.model, error.type

@@ -54,7 +54,8 @@ def _say(line: str, to: Any = None) -> None:
 
 
 def _missing() -> str:
-    missing = [name for name in ("openai", "rich") if find_spec(name) is None]
+    packages = {"openai": "openai", "rich": "rich", "genai_prices": "genai-prices"}
+    missing = [package for name, package in packages.items() if find_spec(name) is None]
     # Without its configurator opentelemetry-instrument sets up no SDK.
     if not entry_points(group="opentelemetry_configurator"):
         missing.append("opentelemetry-distro")
@@ -69,6 +70,7 @@ def _environment(api: str | None) -> dict[str, str]:
     direct = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), LOCAL)))
     ours = {f"OTEL_{signal}_EXPORTER": "otlp" for signal in ("TRACES", "METRICS", "LOGS")}
     ours |= {"OTEL_SERVICE_NAME": SERVICE, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    ours |= {"OTEL_GENAI_METRIC_DIMENSIONS": "team"}
     # Other instrumentations that are installed would tell of the same calls again.
     others = {found.name for found in entry_points(group="opentelemetry_instrumentor")} - {"otel_genai"}
     ours |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(others))}

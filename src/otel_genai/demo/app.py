@@ -5,6 +5,7 @@
 import json
 from typing import Any
 
+import genai_prices  # noqa: F401 (prices that are known before the first call are on its span, too)
 import openai
 
 import otel_genai
@@ -59,19 +60,27 @@ def reason(client: openai.OpenAI, place: str) -> str:
     return answer.choices[0].message.content or ""
 
 
+def plan(client: openai.OpenAI, place: str) -> None:
+    """Print the plan while it is being made."""
+    messages: Any = [{"role": "user", "content": f"Plan two days in {place}."}]
+    with client.chat.completions.create(
+        model="gpt-4o-mini", messages=messages, stream=True, stream_options={"include_usage": True}
+    ) as stream:
+        for chunk in stream:
+            print("".join(choice.delta.content or "" for choice in chunk.choices), end="", flush=True)
+    print()
+
+
 def main() -> None:
-    """Plan one trip and print it."""
+    """Plan one trip for one user and print it; two teams share the bill."""
     client = openai.OpenAI()
-    with otel_genai.workflow("trip-planner"):
-        place = nearest_place(client, "somewhere warm, near the water")
-        print(f"{place}! {reason(client, place)}\n\n{advice(client, place)}\n")
-        plan: Any = [{"role": "user", "content": f"Plan two days in {place}."}]
-        with client.chat.completions.create(
-            model="gpt-4o-mini", messages=plan, stream=True, stream_options={"include_usage": True}
-        ) as stream:
-            for chunk in stream:
-                print("".join(choice.delta.content or "" for choice in chunk.choices), end="", flush=True)
-        print()
+    with otel_genai.workflow("trip-planner"), otel_genai.context(user="ada"):
+        with otel_genai.context(team="search"):
+            place = nearest_place(client, "somewhere warm, near the water")
+            print(f"{place}! {reason(client, place)}\n")
+        with otel_genai.context(team="travel"):
+            print(f"{advice(client, place)}\n")
+            plan(client, place)
 
 
 if __name__ == "__main__":
