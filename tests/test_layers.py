@@ -12,10 +12,10 @@ import otel_genai
 HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
-    {"semconv", "masking", "_budget", "_baggage"},
+    {"semconv", "content", "masking", "_guard", "_budget", "_baggage"},
     {"_prices"},
-    {"_pricelist"},
-    {"content", "settings", "_guard", "_others", "_hooks", "_dimensions"},
+    {"_pricelist", "_upload"},
+    {"settings", "_others", "_hooks", "_dimensions"},
     {"spec", "_tally", "_gate", "_cost", "_whose"},
     {"_telemetry"},
     {"_context", "_bound"},
@@ -41,6 +41,7 @@ ENGINE_ROOM = {
     "_threads",
     "_processor",
     "_outgoing",
+    "_upload",
     "instrumentor",
 }
 

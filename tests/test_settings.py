@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ BAD = [
         None,
     ),
 ]
+HOOK = types.SimpleNamespace(on_completion=print)
 PRICES = _pricelist.read([{"model": "m", "input": 1, "output": 2}])
 PRICE_FILE = Path(tempfile.mkdtemp()) / "prices.json"
 PRICE_FILE.write_text('[{"model": "n", "input": 1, "output": 2}]')
@@ -107,6 +109,7 @@ OTHERS = {
     "cost": (True, "false"),
     "prices": (PRICES, str(PRICE_FILE)),
     "cost_histogram": (False, "true"),
+    "completion_hook": (HOOK, "upload"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -115,6 +118,7 @@ every = pytest.mark.parametrize("name", VARIABLES)
 def _first_time(monkeypatch):
     """Warn in every test as if it were the first."""
     monkeypatch.setattr(settings, "_warned", set())
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH", "memory://prompts")  # for `upload`
 
 
 def test_the_defaults_are_the_safe_choice():
@@ -141,6 +145,7 @@ def test_the_defaults_are_the_safe_choice():
         "cost": None,
         "prices": None,
         "cost_histogram": False,
+        "completion_hook": None,
     }
 
 
@@ -167,6 +172,7 @@ def test_every_setting_has_its_variable():
         "cost": "OTEL_GENAI_COST",
         "prices": "OTEL_GENAI_PRICES",
         "cost_histogram": "OTEL_GENAI_COST_HISTOGRAM",
+        "completion_hook": "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 
@@ -235,8 +241,9 @@ def test_a_bad_value_in_the_environment_warns_once_and_is_safe(name, value, acce
 def test_where_the_protection_of_content_cannot_be_read_there_is_none_of_it(name, value):
     """Whatever the program and the other variables ask for."""
     everything = {CAPTURE: "SPAN_AND_EVENT", "OTEL_GENAI_CAPTURE_OPERATIONS": "chat=SPAN_ONLY"}
-    chosen = from_env({**everything, VARIABLES[name]: value}, capture="SPAN_ONLY")
+    chosen = from_env({**everything, VARIABLES[name]: value}, capture="SPAN_ONLY", completion_hook=HOOK)
     assert (chosen.capture, chosen.capture_operations) == (Capture.NO_CONTENT, {})
+    assert chosen.completion_hook is None
 
 
 def test_a_bad_variable_leaves_the_others_alone(caplog):

@@ -19,13 +19,17 @@ from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span
 from otel_genai import _context, _guard, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
+from otel_genai._gate import Cleaned
 from otel_genai.spec import Attributes, Body
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
+
     from otel_genai._cost import Costs
 
 logger = logging.getLogger(__name__)
 
+_NOTHING: Cleaned = ({}, {})
 _ANSWER = attrgetter("answer")
 _CANCELLATIONS = ("CancelledError", "Cancelled")  # asyncio's, and trio's, which is not imported for it
 
@@ -44,6 +48,7 @@ class Call:
         "fold",
         "found",
         "on_event",
+        "on_hook",
         "on_span",
         "open",
         "outer",
@@ -73,7 +78,7 @@ class Call:
         self._absorbed: Attributes = {}
         below = _context.carried(here) if frame is not None else None
         self.scope = _context.Scope(around, call=self, frame=frame, below=below)
-        self.on_span = self.on_event = False
+        self.on_span = self.on_event = self.on_hook = False
         self.outer = _outer(around, bound.operation.name) if around else None
         self.span: Span = INVALID_SPAN
         self.context = here
@@ -88,11 +93,12 @@ class Call:
             self.context = set_span_in_context(self.span, here)
             if bound.gate.captures:
                 trace_id = self.span.get_span_context().trace_id
-                self.on_span, self.on_event = bound.gate.opened(around, trace_id)
+                self.on_span, self.on_event, self.on_hook = bound.gate.opened(around, trace_id)
             if bound.costs is not None:
                 bound.costs.expect(self.attributes)
         else:
-            self.on_span, self.on_event = self.outer.on_span, self.outer.on_event
+            outer = self.outer
+            self.on_span, self.on_event, self.on_hook = outer.on_span, outer.on_event, outer.on_hook
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
 
     def safely(self, what: Callable[..., Any], *args: Any) -> None:
@@ -107,7 +113,9 @@ class Call:
     @property
     def captures(self) -> bool:
         """Whether content is wanted, and somebody will see it."""
-        return self.on_event or (self.on_span and (self.outer is not None or self.span.is_recording()))
+        if self.on_event or self.on_hook:
+            return True
+        return self.on_span and (self.outer is not None or self.span.is_recording())
 
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
@@ -234,16 +242,23 @@ class Call:
             priced = self._priced(bound.costs, everything, seconds)
             found.update(priced)
             everything.update(priced)
-        told = self._told(outcome) if self.written else []
+        wanted = bool(self.written) and bound.gate.wants(outcome)
+        cleaned = bound.gate.cleaned(self.written, self.leak) if wanted else _NOTHING
+        plain, texts = bound.gate.fitted(cleaned, self._limit) if wanted else _NOTHING
         if self.span.is_recording():
             if bound.target in found and bound.target not in self.attributes:
                 self.span.update_name(f"{bound.operation.name} {found[bound.target]}")
             if self.on_span:
-                found.update((key, text) for key, _, text in told)
+                found.update(texts)
             self.span.set_attributes(found)
+        event = None
         if bound.gate.emits:
-            plain = {key: content.to_plain(value) for key, value, _ in told} if self.on_event else {}
-            bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **plain}, self.context)
+            seen = {key: content.to_plain(value) for key, value in plain.items()} if self.on_event else {}
+            event = bound.telemetry.event(s.EVENT_INFERENCE_DETAILS, {**everything, **seen}, self.context)
+        if self.on_hook and wanted:
+            self._upload(cleaned[0], event)
+        if event is not None:
+            bound.telemetry.emit(event)
         self._measure(everything, outcome, gaps, seconds)
 
     def _priced(self, costs: Costs, found: Attributes, seconds: float) -> Attributes:
@@ -256,15 +271,22 @@ class Call:
             self.hurt(error)
             return {}
 
-    def _told(self, outcome: str) -> list[tuple[str, Any, str]]:
-        """Give the content as the gate lets it through."""
-        gate, limits = self.bound.gate, getattr(self.span, "_limits", None)
-        if not gate.wants(outcome):
-            return []
-        return list(gate.told(self.written, getattr(limits, "max_span_attribute_length", None), self.leak))
+    @property
+    def _limit(self) -> int | None:
+        """Characters at which the span would cut an attribute off, if at any."""
+        limit: int | None = getattr(getattr(self.span, "_limits", None), "max_span_attribute_length", None)
+        return limit
+
+    def _upload(self, said: dict[str, Any], event: LogRecord | None) -> None:
+        """Hand the content to the completion hook, which leaves its references on the span and the event."""
+        try:
+            if self.bound.telemetry.uploads is not None:
+                self.bound.telemetry.uploads.tell(said, self.span, event)
+        except Exception as error:  # noqa: BLE001 (a hook may be anybody's)
+            self.leak(error)
 
     def leak(self, error: Exception) -> None:
-        """Count a masker that failed: what it was to mask is left out, and the rest goes on."""
+        """Count a masker or a hook that failed: what it was given is left out, and the rest goes on."""
         self.bound.telemetry.failed(*self.bound.who, error, again=True)
 
     def _judge(self, found: Attributes, outcome: str, error: Exception | None) -> str:

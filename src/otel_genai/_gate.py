@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from otel_genai import _budget, content, masking
@@ -13,6 +13,8 @@ from otel_genai.settings import Capture, Settings
 
 if TYPE_CHECKING:
     from otel_genai._context import Scope
+
+Cleaned = tuple[dict[str, Any], dict[str, str]]
 
 _RANDOM = (1 << 56) - 1
 """The part of a trace's id that is random, by W3C's Trace Context."""
@@ -26,7 +28,9 @@ _SHARE_OF_A_TRACE = 2
 class Gate:
     """Decides for one operation; everything is chosen beforehand that can be."""
 
-    __slots__ = ("_budget", "_maskers", "_on_error", "_share", "captures", "emits", "on_event", "on_span")
+    __slots__ = (
+        "_budget", "_maskers", "_on_error", "_share", "captures", "emits", "on_event", "on_hook", "on_span",
+    )  # fmt: skip
 
     def __init__(self, settings: Settings, operation: str) -> None:
         """Read the settings for one operation."""
@@ -35,33 +39,34 @@ class Gate:
         self.emits = wanted and operation in s.INFERENCE
         self.on_span = mode.on_span
         self.on_event = mode.on_event and self.emits
-        self.captures = self.on_span or self.on_event
+        self.on_hook = settings.completion_hook is not None and operation in s.INFERENCE
+        if settings.capture_operations.get(operation) is Capture.NO_CONTENT:
+            self.on_hook = False
+        self.captures = self.on_span or self.on_event or self.on_hook
         self._maskers = settings.maskers
         self._budget = settings.content_budget
         self._share = settings.capture_sample
         self._on_error = settings.capture_on_error
 
-    def opened(self, around: Scope | None, trace_id: int) -> tuple[bool, bool]:
-        """Say whether one call's content may go on its span, and on its event."""
+    def opened(self, around: Scope | None, trace_id: int) -> tuple[bool, bool, bool]:
+        """Say whether one call's content may go on its span, on its event, and to the completion hook."""
         if not self.captures or (trace_id & _RANDOM) >= self._share * (_RANDOM + 1):
-            return False, False
+            return False, False, False
         narrowed = around.capture if around is not None else None
         if narrowed is None:
-            return self.on_span, self.on_event
-        return self.on_span and narrowed.on_span, self.on_event and narrowed.on_event
+            return self.on_span, self.on_event, self.on_hook
+        on_hook = self.on_hook and narrowed is not Capture.NO_CONTENT
+        return self.on_span and narrowed.on_span, self.on_event and narrowed.on_event, on_hook
 
     def wants(self, outcome: str) -> bool:
         """Whether the content of a call that ended so is recorded."""
         return not self._on_error or outcome in (s.FAILED, s.TRUNCATED)
 
-    def told(
-        self, written: dict[str, Any], limit: int | None, fail: Callable[[Exception], None]
-    ) -> Iterator[tuple[str, Any, str]]:
-        """Give content as it may be recorded: the attribute, plain data, and the same as JSON.
+    def cleaned(self, written: dict[str, Any], fail: Callable[[Exception], None]) -> Cleaned:
+        """Give content by attribute without what is masked: as plain data, and the same as JSON.
 
         Args:
             written: content by attribute.
-            limit: characters at which an attribute would be cut off, if at any.
             fail: told of a masker that failed: what it was to mask is left out.
         """
         plain, texts = {}, {}
@@ -69,13 +74,23 @@ class Gate:
             found = self._cleaned(value, fail)
             if found is not None:
                 plain[key], texts[key] = found
+        return plain, texts
+
+    def fitted(self, cleaned: Cleaned, limit: int | None) -> Cleaned:
+        """Give content as it may be recorded: within the budget.
+
+        Args:
+            cleaned: what `cleaned` gave.
+            limit: characters at which an attribute would be cut off, if at any.
+        """
+        plain, texts = cleaned
         sizes = [_budget.size(text) for text in texts.values()]
         most = self._budget if limit is None else min(self._budget, limit)
         if sum(sizes) > self._budget or max(sizes, default=0) > most:
             known = {key: _decoded(text) for key, text in texts.items()}
             plain = _budget.fitted(known, self._budget, most)
             texts = {key: content.to_json(value) for key, value in plain.items()}
-        return ((key, value, texts[key]) for key, value in plain.items())
+        return plain, texts
 
     def error(self, message: str, trace: str, fail: Callable[[Exception], None]) -> tuple[str, str] | None:
         """Give an exception's message and stack trace as they may be recorded; None if a masker failed."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, metrics, trace
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import LogRecord, SeverityNumber
 
 from otel_genai import _guard, _tally
 from otel_genai import semconv as s
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from otel_genai._cost import Costs
+    from otel_genai._upload import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Telemetry:
         self.off: set[tuple[str, str]] = set()
         self._strict = os.environ.get(STRICT) == "1"
         self.costs = self._priced() if settings.is_priced else None
+        self.uploads = self._uploaded() if settings.completion_hook is not None else None
 
     def _edition(self) -> dict[str, str]:
         from otel_genai import _cost  # noqa: PLC0415 (programs without prices need not wait for it)
@@ -73,6 +75,12 @@ class Telemetry:
         histogram = self.histogram(s.OPERATION_COST) if self.settings.cost_histogram else None
         fail = partial(self.failed, "cost", "price")
         return _cost.start(self.settings.prices, self.tally, histogram, fail, wanted=self.settings.cost)
+
+    def _uploaded(self) -> Uploads:
+        from otel_genai import _upload  # noqa: PLC0415 (only programs that ask for it wait for it)
+
+        lost = self.tally(s.UPLOADS_LOST)
+        return _upload.Uploads(self.settings.completion_hook, lambda why: lost.add(1, ((s.ERROR_TYPE, why),)))
 
     def histogram(self, metric: s.Metric) -> Histogram:
         """Make a metric's histogram, once."""
@@ -99,15 +107,19 @@ class Telemetry:
         """Give a metric's counter that is read when metrics are collected: it takes no exemplars."""
         return self._tallies.counter(self._meter, metric)
 
-    def event(self, name: str, attributes: Mapping[str, Any], context: Context) -> None:
-        """Emit an event that belongs to the span in `context`."""
-        self._events.emit(
+    def event(self, name: str, attributes: Mapping[str, Any], context: Context) -> LogRecord:
+        """Make an event that belongs to the span in `context`."""
+        return LogRecord(
             event_name=name,
             attributes=attributes,
             context=context,
             severity_number=SeverityNumber.DEBUG,
             severity_text="DEBUG",
         )
+
+    def emit(self, event: LogRecord) -> None:
+        """Send an event on its way."""
+        self._events.emit(event)
 
     def failed(self, provider: str, operation: str, error: Exception, *, again: bool = False) -> None:
         """Keep a failure of ours away from the caller: count it, log the first of its kind.

@@ -305,6 +305,9 @@ OPERATION_COST = Metric(
 UNPRICED = Metric(
     "otel_genai.unpriced", "{call}", "Calls of models whose cost is unknown, as they have no price."
 )
+UPLOADS_LOST = Metric(
+    "otel_genai.uploads.lost", "{upload}", "Content that did not reach the store it was meant for."
+)
 USAGE_MISSING = Metric(
     "otel_genai.usage.missing", "{call}", "Calls of models that did not report their usage."
 )

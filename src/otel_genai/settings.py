@@ -164,6 +164,14 @@ def _prices(value: object) -> tuple[Price, ...] | None:
     return _pricelist.read(value)
 
 
+def _hook(value: object) -> Any:
+    if value is None:
+        return None
+    from otel_genai import _upload  # noqa: PLC0415 (as above)
+
+    return _upload.checked(value)
+
+
 def _limit(value: object) -> int:
     try:
         count = int(str(value))
@@ -232,6 +240,8 @@ class Settings:
         cost: whether calls are priced; None: where there is something to price them by.
         prices: the user's own: a file's path, a list of entries, or model -> entry.
         cost_histogram: whether each call's cost is recorded as a histogram, too.
+        completion_hook: what gets the content of inferences, besides: `upload`, another that is
+            installed, or an object with `on_completion()`; see `opentelemetry-util-genai`.
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -254,6 +264,7 @@ class Settings:
     cost: bool | None = None
     prices: tuple[Price, ...] | None = None
     cost_histogram: bool = False
+    completion_hook: Any = None
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
@@ -299,6 +310,7 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "cost": ("OTEL_GENAI_COST", _cost),
     "prices": ("OTEL_GENAI_PRICES", _prices),
     "cost_histogram": ("OTEL_GENAI_COST_HISTOGRAM", _only),
+    "completion_hook": ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", _hook),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
 """Where one of these cannot be read, no content is recorded."""
@@ -324,7 +336,7 @@ def from_env(environ: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             chosen[name] = read(text)
         except ValueError as error:
             if name in _PROTECT:
-                safe = {"capture": Capture.NO_CONTENT, "capture_operations": {}}
+                safe = {"capture": Capture.NO_CONTENT, "capture_operations": {}, "completion_hook": None}
             if (variable, text) not in _warned:
                 _warned.add((variable, text))
                 logger.warning("%s: %s; %s instead", variable, error, _instead(name))
