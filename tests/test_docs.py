@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_genai import semconv as s
 from otel_genai._receiver import Receiver
 from otel_genai.demo.standin import StandIn
 from otel_genai.settings import VARIABLES
@@ -22,9 +23,8 @@ BLOCKS = [
 ]
 
 
-@pytest.mark.parametrize("code", BLOCKS)
-def test_python_runs(code):
-    """Each Python block runs by itself, and where it configures export, its spans arrive."""
+def run(code):
+    """Run a block by itself beside a stand-in for the API, and give what it sent."""
     with StandIn() as api, Receiver() as receiver:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
         environment |= {
@@ -40,8 +40,29 @@ def test_python_runs(code):
             check=False,
         )
         assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
-        if "configure()" in code:
-            assert [span.name for span in receiver.spans] == ["chat gpt-4o-mini"]
+        return receiver.take()
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_python_runs(code):
+    """Each Python block runs by itself, and where it configures export, its spans arrive."""
+    sent = run(code)
+    if "configure()" in code:
+        assert [span.name for span in sent.spans] == ["chat gpt-4o-mini"]
+
+
+def test_whose_call_it_was():
+    """In the chapter's example the pool's call has all of the context, and the other side what was sent."""
+    chapter = README.partition("## Whose call it was\n")[2]
+    sent = run(re.findall(r"```python\n(.*?)```", chapter, re.DOTALL)[0])
+    known = {*s.CONTEXT.values(), s.PROMPT_VERSION}
+    whose = [{key: span.attributes[key] for key in known & span.attributes.keys()} for span in sent.spans]
+    here = {s.USER_ID: "u-7", s.SESSION_ID: "s-1", s.TEAM: "search"}
+    prompt = {s.PROMPT_NAME: "sky", s.PROMPT_VERSION: "3"}
+    there = {s.USER_ID: "u-7", s.TEAM: "search"}
+    assert whose == [here | prompt | {s.EXPERIMENT: "blue"}, there]
+    calls = [point for point in sent.points if point.metric == s.CALLS.name]
+    assert {(point.attributes[s.TEAM], point.value) for point in calls} == {("search", 2)}
 
 
 def test_settings_table_is_complete():
