@@ -1,10 +1,12 @@
-"""Spans of others within a context: they are told whose call it was, too."""
+"""Spans of others: within a context they are told whose call it was, and their URLs keep no secrets."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel
+from opentelemetry.trace import SpanKind
 
 from otel_genai import _context, _guard
 from otel_genai._telemetry import SCOPE, active
@@ -16,9 +18,33 @@ if TYPE_CHECKING:
 else:
     _Base = object  # the SDK is slow to import, and asks its processors for no more than their methods
 
+_QUERY = "url.query"
+_URLS = frozenset({"url.full", "http.url", _QUERY, "http.target"})
+"""Where instrumentations of HTTP clients write an address, by the conventions of today and of before."""
+_SECRETS = (
+    "key", "api-key", "subscription-key", "key-pair-id", "access-key", "secret-key", "aws-access-key-id",
+    "token", "access-token", "refresh-token", "id-token", "auth-token", "session-token", "security-token",
+    "sig", "signature", "credential", "credentials", "google-access-id", "ocp-apim-subscription-key",
+    "x-amz-signature", "x-amz-credential", "x-amz-security-token",
+    "x-goog-signature", "x-goog-credential", "x-goog-api-key",
+    "password", "passwd", "pwd", "passphrase", "secret", "client-secret", "api-secret",
+    "auth", "authorization", "jwt", "code", "code-verifier", "assertion", "client-assertion",
+)  # fmt: skip
+"""Parameters whose values are secrets; they may be spelt with `_`, or nothing, for `-`, and in capitals."""
+_NAMES = "|".join(_SECRETS).replace("-", "(?:[-_]|%2d|%5f)?")
+_PARAMETER = re.compile(
+    rf"((?:[?&;\#]|%3f|%26|%23)(?:{_NAMES}))(?:(=)[^&\#]*|(%3d)(?:(?!%26|%23)[^&\#])*)", re.IGNORECASE
+)
+"""The second form is that of an address which is itself a parameter."""
+_LOGIN = re.compile(
+    r"(^[a-z][a-z0-9+.-]*://)[^/?\#]+(@)|((?::|%3a)(?:/|%2f){2})(?:(?!%2f)[^/?\#&\s])+(@|%40)", re.IGNORECASE
+)
+
 
 class ContextProcessor(_Base):
     """Puts the attributes of `context()` on spans of other instrumentations as they start.
+
+    In the URLs of HTTP clients' spans, what looks like a password, key or signature becomes `REDACTED`.
 
     `tracer_provider.add_span_processor(otel_genai.ContextProcessor())`, before the processor that exports.
     What a span has already is left as it is.
@@ -29,6 +55,8 @@ class ContextProcessor(_Base):
         here = otel.get_current() if parent_context is None else parent_context
         if _context.KEY in here:
             _guard.guarded(_hurt, _tell, span, here)
+        if span.kind is SpanKind.CLIENT:
+            _guard.guarded(_hurt, _mask, span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Leave the span as it is."""
@@ -50,6 +78,25 @@ def _tell(span: Span, here: Context) -> None:
         return
     known = span.attributes or {}
     span.set_attributes({key: value for key, value in scope.attributes.items() if key not in known})
+
+
+def _mask(span: Span) -> None:
+    """Take the secrets out of the addresses that a client's span begins with."""
+    known = span.attributes
+    if known is None or _is_ours(span):
+        return
+    for key in [key for key in known if key in _URLS]:
+        url = known[key]
+        if isinstance(url, str) and ("?" in url or "@" in url or "=" in url):
+            clean = without_secrets(url) if key != _QUERY else without_secrets(f"?{url}")[1:]
+            if clean != url:
+                span.set_attribute(key, clean)
+
+
+def without_secrets(url: str) -> str:
+    """Give a URL with `REDACTED` for a login and for the values of parameters that are secrets."""
+    url = _LOGIN.sub(r"\1\3REDACTED:REDACTED\2\4", url) if "@" in url or "%40" in url else url
+    return _PARAMETER.sub(r"\1\2\3REDACTED", url)
 
 
 def _is_ours(span: Span) -> bool:
