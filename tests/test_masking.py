@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_genai.masking import BUILT_IN, masked, maskers
+from otel_genai.masking import BUILT_IN, PHONE, masked, maskers
 
 FOUND = {
     "keys": [
@@ -35,6 +37,40 @@ NOT_FOUND = {
     "phone": ["2026-11-21", "12345", "1.2.3", "3.14159265", "v1.202.555"],
     "ip": ["1.2.3", "1.2.3.4.5", "999.1.1.1", "12:30", "12:30:45", "::", "C++::std"],
 }
+PHONES = [
+    "+49\N{NO-BREAK SPACE}30\N{NO-BREAK SPACE}901820", "+49 30 / 901820", "+49\N{EN DASH}30\N{EN DASH}901820",
+    "\N{FULLWIDTH PLUS SIGN}49 30 901820", "+1 (212) 555-0199 ext. 12", "+44 20 7946 0958 x3",
+]  # fmt: skip
+"""What `phonenumbers` finds whole, and the pattern does not."""
+with_library = pytest.mark.skipif(
+    importlib.util.find_spec("phonenumbers") is None,
+    reason="pip install 'otel-genai[phone]' has phonenumbers tried, too",
+)
+
+
+@pytest.fixture(autouse=True, params=["alone", pytest.param("phonenumbers", marks=with_library)])
+def library(request, monkeypatch):
+    """Try all with and without the package for phone numbers."""
+    if request.param == "alone":
+        monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    return request.param
+
+
+@pytest.mark.parametrize("phone", PHONES)
+def test_the_library_finds_more_phone_numbers(library, phone):
+    """By other dashes and spaces, and with what comes after; all that is found without it is found still."""
+    text = masked(f"call {phone}, please", maskers([PHONE]))
+    assert (text == "call [phone], please") == (library == "phonenumbers")
+
+
+def test_the_library_is_imported_when_it_is_wanted(library, monkeypatch):
+    """It takes a while, and megabytes."""
+    if library == "phonenumbers":
+        monkeypatch.delitem(sys.modules, "phonenumbers", raising=False)
+        maskers([name for name in BUILT_IN if name != PHONE])
+        assert "phonenumbers" not in sys.modules
+        maskers([PHONE])
+        assert "phonenumbers" in sys.modules
 
 
 @pytest.mark.parametrize(("kind", "secret"), [(kind, one) for kind in FOUND for one in FOUND[kind]])
@@ -58,7 +94,9 @@ def test_credentials_are_keys():
     assert masked("Authorization: Bearer abcdefghijklmnop123", mask) == "Authorization: Bearer [key]"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the fixture is of the whole run
 @given(st.recursive(st.text() | st.integers() | st.none() | st.floats(allow_nan=False) | st.booleans(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_any_value_keeps_its_shape(value):

@@ -94,12 +94,13 @@ def _replacing(pattern: re.Pattern[str], by: str, only: Callable[[str], bool] | 
     return lambda text: pattern.sub(replacement, text)
 
 
+PHONE = "phone"
 BUILT_IN: dict[str, Masker] = {
     "keys": _replacing(_KEYS, "[key]"),
     "email": _replacing(_EMAIL, "[email]"),
     "card": _replacing(_CARD, "[card]", _is_card),
     "iban": _replacing(_IBAN, "[iban]", _is_iban),
-    "phone": _replacing(_PHONE, "[phone]"),
+    PHONE: _replacing(_PHONE, "[phone]"),
     "ip": _replacing(_IP, "[ip]", _is_address),
 }
 """API keys and tokens of well-known providers, e-mail addresses, payment cards and IBANs with a right
@@ -124,7 +125,29 @@ def maskers(wanted: Iterable[Any]) -> tuple[Masker, ...]:
             known = ", ".join(BUILT_IN)
             msg = f"{one!r} is no masker: give {known}, a compiled regular expression or a function"
             raise ValueError(msg)
-    return (*own, *(BUILT_IN[name] for name in BUILT_IN if name in names))
+    return (*own, *(_phone() if name == PHONE else BUILT_IN[name] for name in BUILT_IN if name in names))
+
+
+def _phone() -> Masker:
+    """Give the masker for phone numbers: where `phonenumbers` is installed, what it knows is found first.
+
+    It is not enough alone: nobody tells it the country in which a number without a code would be dialled.
+    """
+    try:
+        from phonenumbers import Leniency, PhoneNumberMatcher  # noqa: PLC0415 (who wants it has it)
+    except ImportError:
+        return BUILT_IN[PHONE]
+
+    def phone(text: str) -> str:
+        if "+" in text or "\N{FULLWIDTH PLUS SIGN}" in text:  # without one it would find nothing
+            pieces, end = [], 0
+            for found in PhoneNumberMatcher(text, None, leniency=Leniency.POSSIBLE):
+                pieces += [text[end : found.start], "[phone]"]
+                end = found.end
+            text = "".join(pieces) + text[end:]
+        return BUILT_IN[PHONE](text)
+
+    return phone
 
 
 def masked(value: Any, by: Iterable[Masker]) -> Any:
