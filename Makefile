@@ -95,14 +95,14 @@ pythons: .venv/ready
 	.venv-bench-$*/bin/pip install --quiet --upgrade pip
 	.venv-bench-$*/bin/pip install --quiet $(if $(filter plain,$*),,--constraint .venv-bench-plain/versions.txt) \
 		openai anthropic opentelemetry-distro opentelemetry-exporter-otlp \
-		$(if $(filter ours,$*),--editable .) \
+		$(if $(filter ours,$*),--editable .) $(if $(filter cost,$*),--editable '.[cost]') \
 		$(if $(filter official,$*),opentelemetry-instrumentation-genai-openai opentelemetry-instrumentation-genai-anthropic)
 	.venv-bench-$*/bin/pip freeze --exclude-editable > .venv-bench-$*/versions.txt
 	@touch $@
 
-.venv-bench-ours/ready .venv-bench-official/ready: .venv-bench-plain/ready
+.venv-bench-ours/ready .venv-bench-cost/ready .venv-bench-official/ready: .venv-bench-plain/ready
 
-bench: .venv-bench-plain/ready .venv-bench-ours/ready .venv-bench-official/ready
+bench: .venv-bench-plain/ready .venv-bench-ours/ready .venv-bench-cost/ready .venv-bench-official/ready
 	$(PYTHON) -m benchmarks.run
 
 stack:

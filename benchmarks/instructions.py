@@ -9,7 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.processes import NAMES, ROWS, Candidate, Process, Row
+from benchmarks.processes import ROWS, Candidate, Process, Row
 from benchmarks.workloads import LONG, SHORT
 
 WARM = {"call": 60, "short": 8, "long": 1}
@@ -26,11 +26,11 @@ def available() -> bool:
     return all(shutil.which(program) for program in ("valgrind", "vgdb"))
 
 
-def counts(provider: str, names: tuple[str, ...] = NAMES) -> Counts:
+def counts(provider: str) -> Counts:
     """Count for all candidates, two at a time: how long it takes changes nothing."""
     plan: dict[Candidate, dict[str, None]] = {}
     for row in COUNTED:
-        for name in names:
+        for name in row.names:
             plan.setdefault(row.who(name), {}).update(dict.fromkeys(_works(row)))
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda item: _count(provider, *item), plan.items())
@@ -49,6 +49,11 @@ def taken(found: Counts, row: Row, name: str) -> float:
 def over_bare(found: Counts, row: Row, name: str) -> float:
     """Give the instructions that a candidate takes over the bare SDK."""
     return taken(found, row, name) - taken(found, row, "bare")
+
+
+def added(found: Counts, row: Row) -> float:
+    """Give the instructions that a setting of ours adds."""
+    return taken(found, row, "ours") - taken(found, row.over or row, "ours")
 
 
 def _works(row: Row) -> tuple[str, ...]:

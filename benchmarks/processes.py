@@ -23,12 +23,15 @@ class Candidate:
 
     name: str
     words: str = ""
-    """`content` captures messages on the span, `all` records every gap of a stream."""
+    """`content` captures messages on the span, `masks` masks them, `cost` prices calls, `all` records every
+    gap of a stream."""
 
     @property
     def python(self) -> str:
         """The interpreter of its environment."""
         environment = "plain" if self.name in ("bare", "floor") else self.name
+        if "cost" in self.words:
+            environment = "cost"  # where prices are installed, and nothing else is different
         return str(ROOT / f".venv-bench-{environment}" / "bin" / "python")
 
 
@@ -43,6 +46,13 @@ class Row:
     """The most that ours may cost, in floors."""
     ships: float | None = None
     """The most that may ship where the goal is missed."""
+    over: Row | None = None
+    """What ours is compared with; the others have no such setting, and no number."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who has numbers."""
+        return ("bare", "ours") if self.over else NAMES
 
     @property
     def is_slope(self) -> bool:
@@ -56,9 +66,15 @@ class Row:
 
 
 NAMES = ("bare", "floor", "ours", "official")
+OFF = Row("call, content off", "call", goal=1.05, ships=1.3)
+ON = Row("call, content on", "call", "content", goal=2.0)
+MASKED = Row("call, content on, six maskers", "call", "content masks", over=ON)
+PRICED = Row("call, content off, priced", "call", "cost", over=OFF)
 ROWS = (
-    Row("call, content off", "call", goal=1.05, ships=1.3),
-    Row("call, content on", "call", "content", goal=2.0),
+    OFF,
+    PRICED,
+    ON,
+    MASKED,
     Row(f"stream of {SHORT} chunks, 16 gaps", "short"),
     Row("chunk, 16 gaps", "chunk", goal=1.2),
     Row("end of a stream, 16 gaps", "end"),
@@ -76,6 +92,8 @@ class Process:
         settings = {"PYTHONHASHSEED": "0", "ANTHROPIC_OPEN_TELEMETRY": "false"}
         if "content" in candidate.words:
             settings["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_ONLY"
+        if "masks" in candidate.words:
+            settings["OTEL_GENAI_MASK"] = "keys,email,phone,card,iban,ip"
         if "all" in candidate.words:
             settings["OTEL_GENAI_STREAM_GAPS"] = "all"
         module = [candidate.python, "-m", "benchmarks.worker", candidate.name, provider]

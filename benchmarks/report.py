@@ -10,14 +10,14 @@ from pathlib import Path
 
 from benchmarks import instructions
 from benchmarks.instructions import Counts
-from benchmarks.processes import NAMES, ROOT, ROWS, Candidate, Row
+from benchmarks.processes import MASKED, NAMES, OFF, ON, PRICED, ROOT, ROWS, Row
 from benchmarks.startup import GOAL, StartUp, slowest_imports
 from benchmarks.timing import Cost, Timing
 
 HEADER = """# Results
 
 Written by `make bench`; `README.md` tells how to read it. Costs are over the bare SDK; *ours* and *official*
-are also given in floors (x). Content on is compared with the floor's content off.
+are also given in floors (x). Content on, maskers and prices are compared with the floor's content off.
 """
 PROFILED = 200
 NOISE = 0.01
@@ -30,9 +30,10 @@ class Missed(list[Row]):
 
 def head(*, quick: bool) -> str:
     """Say what was measured where."""
-    python = Candidate("ours").python
+    python = PRICED.who("ours").python
     code = "from importlib.metadata import version as v; print(*(f'{p} {v(p)}' for p in "
-    packages = ("otel-genai", "openai", "anthropic", "opentelemetry-sdk", "opentelemetry-instrumentation")
+    telemetry = ("otel-genai", "opentelemetry-sdk", "opentelemetry-instrumentation")
+    packages = (*telemetry, "openai", "anthropic", "genai-prices")
     versions = _output(python, "-c", f"{code}{packages}), sep=', ')")
     commit = _output("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10")
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -49,10 +50,10 @@ def head(*, quick: bool) -> str:
 def timing(run: Timing, missed: Missed) -> str:
     """Give the table of CPU times of one provider."""
     lines = [f"\n## {run.provider}: CPU time, µs\n", *_table(("bare SDK", *NAMES[1:], "x floor", "goal", ""))]
-    floor_off = run.cost(ROWS[0], "floor")
+    floor_off = run.cost(OFF, "floor")
     for row in ROWS:
         costs = {name: run.cost(row, name) for name in NAMES}
-        floor = floor_off if row.words == "content" else costs["floor"]
+        floor = floor_off if _is_extra(row) else costs["floor"]
         ratio = _ratio(costs["ours"], floor)
         verdict = _verdict(row, *ratio, missed)
         cells = [_cost(costs["bare"], sign=""), *(_cost(costs[name]) for name in NAMES[1:])]
@@ -67,24 +68,42 @@ def timing(run: Timing, missed: Missed) -> str:
         f"{used['bare']:.1f} MB",
         *(f"+{used[name]:.1f} MB" if name in used else "" for name in NAMES[1:]),
     ]
-    return "\n".join([*lines, _line("peak memory", [*cells, "", "", ""])]) + "\n"
+    lines += [_line("peak memory", [*cells, "", "", ""]), ""]
+    masked, priced = (_cost(run.added(row)) for row in (MASKED, PRICED))
+    more = used[PRICED.words] - used["ours"]
+    lines += _added(f"{masked} µs", f"{priced} µs, and {more:+.1f} MB of peak memory")
+    return "\n".join(lines) + "\n"
 
 
 def counted(provider: str, found: Counts, missed: Missed) -> str:
     """Give the table of instructions of one provider."""
     title = f"\n## {provider}: instructions under callgrind, thousands\n"
     lines = [title, *_table(("bare SDK", *NAMES[1:], "x floor", "goal", ""))]
-    floor_off = instructions.over_bare(found, ROWS[0], "floor")
+    floor_off = instructions.over_bare(found, OFF, "floor")
     for row in instructions.COUNTED:
-        costs = {name: instructions.over_bare(found, row, name) for name in NAMES[1:]}
-        floor = floor_off if row.words == "content" else costs["floor"]
+        costs = {name: instructions.over_bare(found, row, name) for name in row.names[1:]}
+        floor = floor_off if _is_extra(row) else costs["floor"]
         ratios = {name: cost / floor for name, cost in costs.items()}
         bare = instructions.taken(found, row, "bare")
-        cells = [f"{bare / 1e3:,.1f}", *(f"+{cost / 1e3:,.1f}" for cost in costs.values())]
+        cells = [f"{bare / 1e3:,.1f}"]
+        cells += [f"+{costs[name] / 1e3:,.1f}" if name in costs else "" for name in NAMES[1:]]
         verdict = _verdict(row, ratios["ours"], NOISE, missed)
-        cells += [_times(ratios["ours"]) + _times(ratios["official"], " / {}"), _goal(row), verdict]
+        cells += [_times(ratios["ours"]) + _times(ratios.get("official"), " / {}"), _goal(row), verdict]
         lines.append(_line(row.title, cells))
-    return "\n".join(lines) + "\n"
+    masked, priced = (f"{instructions.added(found, row) / 1e3:+,.1f}" for row in (MASKED, PRICED))
+    return "\n".join([*lines, "", *_added(masked, priced)]) + "\n"
+
+
+def _is_extra(row: Row) -> bool:
+    """Whether a row is the price of a setting: it is compared with the floor's call without any."""
+    return row is ON or row.over is not None
+
+
+def _added(masked: str, priced: str) -> list[str]:
+    return [
+        f"- the six built-in maskers add to a call with content on: {masked}",
+        f"- prices add to a call with content off: {priced}",
+    ]
 
 
 def startup(run: StartUp) -> str:
@@ -125,14 +144,14 @@ def profile(run: Timing, rows: Iterable[Row]) -> str:
 
 def differences(run: Timing) -> str:
     """Say in what the floor's telemetry differs from ours: the comparison is only as fair as that."""
-    ours, floor = (run.processes[Candidate(name)].ask("check") for name in ("ours", "floor"))
-    lines = [f"- only by {who}: {what}" for what, who in _unlike(ours, floor)]
-    return (
-        "\n".join(
-            [f"\nThe floor's and our telemetry for {run.provider} differ in:\n", *(lines or ["- nothing"])]
-        )
-        + "\n"
+    floor, ours, priced = (
+        run.processes[who].ask("check") for who in (OFF.who("floor"), OFF.who("ours"), PRICED.who("ours"))
     )
+    lines = [f"\nThe floor's and our telemetry for {run.provider} differ in:\n"]
+    lines += [f"- only by {who}: {what}" for what, who in _unlike(ours, floor)] or ["- nothing"]
+    lines.append("\nWith prices ours has besides:\n")
+    lines += [f"- {what}" for what, who in _unlike(priced, ours) if who == "ours"] or ["- nothing"]
+    return "\n".join(lines) + "\n"
 
 
 def _unlike(ours: dict[str, dict[str, object]], floor: dict[str, dict[str, object]]) -> list[tuple[str, str]]:

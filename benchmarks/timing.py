@@ -8,12 +8,14 @@ from statistics import quantiles
 from time import monotonic
 from typing import Any
 
-from benchmarks.processes import NAMES, ROWS, Candidate, Process, Row, say
+from benchmarks.processes import PRICED, ROWS, Candidate, Process, Row, say
 from benchmarks.workloads import CONCURRENT, LONG, SHORT
 
 BATCH = {"call": 30, "short": 8, "long": 1, "end": 8, "concurrent": 1}
 PIECES = {"concurrent": CONCURRENT}
 """How many pieces of work one `concurrent` is."""
+SELDOM = 4
+"""In which rounds `concurrent`, which takes long, has its turn: every fourth."""
 WARM = 15
 
 Samples = dict[tuple[Candidate, str], list[float]]
@@ -37,7 +39,7 @@ class Cost:
 class Timing:
     """One provider's candidates, measured in one interleaved run."""
 
-    def __init__(self, provider: str, names: tuple[str, ...] = NAMES) -> None:
+    def __init__(self, provider: str) -> None:
         """Start a process per candidate and setting."""
         self.provider = provider
         self.samples: Samples = {}
@@ -45,24 +47,24 @@ class Timing:
         for row in ROWS:
             for work in ("short", "long") if row.is_slope else (row.work,):
                 known = self.plan.setdefault(work, [])
-                known += [who for who in map(row.who, names) if who not in known]
+                known += [who for who in map(row.who, row.names) if who not in known]
         everybody = dict.fromkeys(who for candidates in self.plan.values() for who in candidates)
         self.processes = {who: Process(who, provider) for who in everybody}
 
     def run(self, seconds: float) -> None:
-        """Go round until the time is over, and at least three times."""
+        """Go round until the time is over, and at least until everything was measured twice."""
         for work, candidates in self.plan.items():
             for who in candidates:
                 self.processes[who].ask("time", work, 1 if work == "concurrent" else WARM)
         began, rounds = monotonic(), 0
-        while rounds < 3 or monotonic() - began < seconds:  # noqa: PLR2004 (a median of three)
+        while rounds <= SELDOM or monotonic() - began < seconds:
             self._round(rounds)
             rounds += 1
         say(f"{self.provider}: {rounds} rounds")
 
     def _round(self, number: int) -> None:
         for work, candidates in self.plan.items():
-            if work == "concurrent" and number % 4:
+            if work == "concurrent" and number % SELDOM:
                 continue
             turn = number % len(candidates)  # nobody is always the first
             for who in candidates[turn:] + candidates[:turn]:
@@ -80,6 +82,12 @@ class Timing:
             each = [spent - without for spent, without in zip(each, self._each(bare, row), strict=True)]
         return Cost.of(each)
 
+    def added(self, row: Row) -> Cost:
+        """Give what a setting of ours adds; with and without it were measured within the same second."""
+        base = row.over or row
+        pairs = zip(self._each(row.who("ours"), row), self._each(base.who("ours"), base), strict=True)
+        return Cost.of([spent - without for spent, without in pairs])
+
     def _each(self, who: Candidate, row: Row) -> list[float]:
         """Give one value per round."""
         if not row.is_slope:
@@ -88,9 +96,11 @@ class Timing:
         return [(long - short) / (LONG - SHORT) for short, long in pairs]
 
     def memory(self) -> dict[str, float]:
-        """Give the most memory that each candidate used over the bare SDK's, in MB."""
+        """Give the most memory that each candidate, and ours with prices, used over the bare SDK's, in MB."""
         used: dict[str, Any] = {
-            who.name: process.ask("memory") for who, process in self.processes.items() if not who.words
+            who.words or who.name: process.ask("memory")
+            for who, process in self.processes.items()
+            if who.words in ("", PRICED.words)
         }
         return {
             name: (kilobytes - used["bare"] * (name != "bare")) / 1024 for name, kilobytes in used.items()
