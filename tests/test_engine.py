@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 
 import otel_genai
 import toy
-from otel_genai import _call, _engine, _manual, _streams, _telemetry, testing
+from otel_genai import _bodies, _call, _engine, _manual, _streams, _telemetry, testing
 from otel_genai import semconv as s
 from otel_genai._bound import Bound
 from otel_genai._call import Call
@@ -64,7 +64,7 @@ def seen():
 def clock(monkeypatch):
     """Let every look at the clock take one second."""
     ticks = itertools.count()
-    for module in (_call, _streams, _manual):
+    for module in (_bodies, _call, _streams, _manual):
         monkeypatch.setattr(module, "perf_counter", lambda: float(next(ticks)))
 
 

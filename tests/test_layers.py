@@ -19,6 +19,7 @@ LAYERS = [
     {"spec", "_tally", "_gate", "_cost", "_whose"},
     {"_telemetry"},
     {"_context", "_bound"},
+    {"_bodies"},
     {"_streams", "_call", "_threads", "_processor", "_outgoing"},
     {"_engine"},
     {"_patching", "_manual"},
@@ -42,6 +43,7 @@ ENGINE_ROOM = {
     "_processor",
     "_outgoing",
     "_upload",
+    "_bodies",
     "instrumentor",
 }
 

@@ -16,7 +16,7 @@ import otel_genai, toy, ways
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from otel_genai import _call, _context, _guard, _streams
+from otel_genai import _bodies, _call, _context, _guard, _streams
 from otel_genai.spec import Request
 
 CALLS = int(sys.argv[1])
@@ -115,7 +115,7 @@ for window in range(WINDOWS):
 
 _guard.settle()
 gc.collect()
-OURS = {_call.Call, _context.Scope, otel_genai.context().__class__, _streams.Reading, _streams.Tee, Request}
+OURS = {_call.Call, _context.Scope, otel_genai.context().__class__, _streams.Reading, _bodies.Tee, Request}
 left_over = Counter(type(thing).__qualname__ for thing in gc.get_objects() if type(thing) in OURS)
 print(json.dumps({"ended": count.ended, "blocks": blocks, "sizes": sizes, "left": left_over}))
 """

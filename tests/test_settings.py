@@ -110,6 +110,7 @@ OTHERS = {
     "prices": (PRICES, str(PRICE_FILE)),
     "cost_histogram": (False, "true"),
     "completion_hook": (HOOK, "upload"),
+    "stream_usage": (False, "true"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -146,6 +147,7 @@ def test_the_defaults_are_the_safe_choice():
         "prices": None,
         "cost_histogram": False,
         "completion_hook": None,
+        "stream_usage": False,
     }
 
 
@@ -173,6 +175,7 @@ def test_every_setting_has_its_variable():
         "prices": "OTEL_GENAI_PRICES",
         "cost_histogram": "OTEL_GENAI_COST_HISTOGRAM",
         "completion_hook": "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK",
+        "stream_usage": "OTEL_GENAI_STREAM_USAGE",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 

@@ -23,7 +23,7 @@ from opentelemetry import trace
 
 import anthropic_ways
 import ways
-from otel_genai import _call, _streams
+from otel_genai import _bodies, _call, _streams
 from otel_genai.testing import capture
 from registry import COLOURS, KITS, Endpoint, Kit, events
 from ways import inside, now
@@ -678,7 +678,7 @@ def check(seen: Any, caller: Caller, row: Row) -> None:
 
 def play(caller: Caller, row: Row, monkeypatch: Any) -> None:
     """Let it happen, and check what is told."""
-    for module in (_call, _streams):
+    for module in (_bodies, _call, _streams):
         monkeypatch.setattr(module, "perf_counter", lambda: caller.clock)
 
     async def scene() -> None:

@@ -42,6 +42,7 @@ class Call:
         "_absorbed",
         "_began",
         "_sound",
+        "asked",
         "attributes",
         "bound",
         "context",
@@ -72,6 +73,8 @@ class Call:
         self.fold: Any = None
         self.times: list[float] = []
         self.terminated = False
+        self.asked = False
+        """Whether the stream's usage was asked for by us alone, so that the caller must not see it."""
         self.open = [True]
         """Empty once the call has ended: taking what is in it is what only one can do."""
         self._sound = True

@@ -10,7 +10,7 @@ import wrapt
 from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 
-from otel_genai import _context, _others, _streams
+from otel_genai import _bodies, _context, _others, _streams
 from otel_genai._bound import Bound
 from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry
@@ -127,6 +127,8 @@ class Seam:
                 call.expect()
                 cls: Any = self._hook.stream_class(request)
                 if cls is not None:
+                    if self._telemetry.settings.stream_usage:
+                        call.asked = self._hook.ask(request)
                     self._hook.with_stream_class(request, _streams.reading(cls))
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)
@@ -139,7 +141,7 @@ class Seam:
                 return
             response = self._hook.unread(result)
             if response is not None:
-                _streams.Tee(call, response)
+                _bodies.Tee(call, response)
             else:
                 call.done(self._hook.answer(request, result))
         except Exception as error:  # noqa: BLE001 (the guard)

@@ -1,37 +1,23 @@
 """Answers that come in pieces: read as they pass, with the SDK's own classes and nothing consumed early.
 
-A stream is the SDK's own, made of a subclass of the class it would have had. A body that the caller reads
-on their own is watched at its HTTP response. Both end their call at the end of the data, or when the
-response is closed before.
+A stream is the SDK's own, made of a subclass of the class it would have had. It ends its call at the end of
+the data, or when the response is closed before.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import re
-import types
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from inspect import isasyncgenfunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from otel_genai import _guard
-from otel_genai.spec import from_text, plain, view
+from otel_genai import _bodies, _guard
+from otel_genai.spec import plain, view
 
 if TYPE_CHECKING:
     from otel_genai._call import Call
-
-_STATE = "_otel_genai"
-_LAST_EVENT = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
-_LAST_EVENT_MAX = 64
-"""Bytes that the last event takes at most, with what may follow it."""
-
-
-def _is_last(tail: bytes) -> bool:
-    """Whether a body ends with the event that ends a stream of some APIs; SDKs keep it to themselves."""
-    return _LAST_EVENT.search(tail[-_LAST_EVENT_MAX:]) is not None
 
 
 class Reading:
@@ -41,6 +27,8 @@ class Reading:
     add: Callable[[Any], bool]
     response: Callable[[], Any] = staticmethod(lambda: None)
     running: Callable[[], bool] = bool
+    hides: Callable[[Any], bool] | None = None
+    """Says of an event that it is there only because we asked for it."""
     foreign = False
     """Whether events are of a type that the caller chose, not of the SDK's own."""
     _before = _tail = b""
@@ -49,9 +37,10 @@ class Reading:
         """Belong to a call from now on."""
         add = call.fold.add
         self.add = (lambda event: add(view(plain(event)))) if self.foreign else add
+        self.hides = self._is_ours if call.asked else None
         self.response = weakref.ref(response)
         self.call = call
-        _watch(response, self)
+        _bodies.watch(response, self)
         _guard.keep(call, self)
 
     def read(self, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -60,7 +49,7 @@ class Reading:
         if call is None:
             yield from events
             return
-        add, stamp = self.add, call.times.append
+        add, stamp, hides = self.add, call.times.append, self.hides
         try:
             for event in events:
                 try:
@@ -68,7 +57,8 @@ class Reading:
                         stamp(perf_counter())
                 except Exception as error:  # noqa: BLE001 (the guard)
                     call.safely(call.misread, error)
-                yield event
+                if hides is None or not hides(event):
+                    yield event
         except BaseException as error:
             call.safely(self._end, call.failed, error)
             events.close()
@@ -82,7 +72,7 @@ class Reading:
             async for event in events:
                 yield event
             return
-        add, stamp = self.add, call.times.append
+        add, stamp, hides = self.add, call.times.append, self.hides
         try:
             async for event in events:
                 try:
@@ -90,16 +80,27 @@ class Reading:
                         stamp(perf_counter())
                 except Exception as error:  # noqa: BLE001 (the guard)
                     call.safely(call.misread, error)
-                yield event
+                if hides is None or not hides(event):
+                    yield event
         except BaseException as error:
             call.safely(self._end, call.failed, error)
             await events.aclose()
             raise
         call.safely(self._finish)
 
+    def _is_ours(self, event: Any) -> bool:
+        call = self.call
+        try:
+            shown = view(plain(event)) if self.foreign else event
+            return bool(call and call.bound.operation.is_usage and call.bound.operation.is_usage(shown))
+        except Exception as error:  # noqa: BLE001 (the guard)
+            if call is not None:
+                call.safely(call.misread, error)
+            return False
+
     def _finish(self) -> None:
         if self.call is not None:
-            self.call.terminated = _is_last(self._before[-_LAST_EVENT_MAX:] + self._tail)
+            self.call.terminated = _bodies.is_last(self._before[-_bodies.LAST_EVENT_MAX :] + self._tail)
             self._end(self.call.done)
 
     def tee(self, response: Any, chunks: Any) -> Any:  # noqa: ARG002 (as of a body that is watched)
@@ -128,7 +129,7 @@ class Reading:
 
     def _end(self, how: Callable[..., None], *error: BaseException) -> None:
         _guard.drop(self.call)
-        _unwatch(self.response())
+        _bodies.unwatch(self.response())
         how(*error)
 
     def __del__(self) -> None:
@@ -145,16 +146,16 @@ def reading(cls: Any) -> Any:
     foreign = _is_foreign(cls, origin)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 (Python's name)
-        state = self.__dict__[_STATE] = Reading()
+        state = self.__dict__[_bodies.STATE] = Reading()
         state.foreign = foreign
         origin.__init__(self, *args, **kwargs)
         if "_iterator" in self.__dict__:  # made at once; and anthropic 0 denies that a subclass is a Stream
             self.__class__ = type(self).__mro__[1]
 
     def __stream__(self: Any) -> Any:  # noqa: N807 (the SDK's name)
-        state, events = self.__dict__[_STATE], origin.__stream__(self)
+        state, events = self.__dict__[_bodies.STATE], origin.__stream__(self)
         reader = state.aread(events) if asynchronous else state.read(events)
-        state.running = functools.partial(_is_running, weakref.ref(reader))
+        state.running = functools.partial(_bodies.is_running, weakref.ref(reader))
         return reader
 
     def __copy__(self: Any) -> Any:  # noqa: N807 (Python's name)
@@ -163,21 +164,7 @@ def reading(cls: Any) -> Any:
         other.__dict__.update(self.__dict__)
         return other
 
-    return _subclass(origin, (cls,), __init__=__init__, __stream__=__stream__, __copy__=__copy__)
-
-
-def _subclass(origin: type[Any], bases: tuple[Any, ...], **methods: Any) -> Any:
-    """Make a subclass that goes by the name of the class it is made of."""
-
-    def __reduce_ex__(self: Any, protocol: Any) -> Any:  # noqa: N807 (Python's name)
-        # What is pickled is of the class that was there before, and nobody watches it.
-        state: Any = super(made, self).__reduce_ex__(protocol)[2]
-        return object.__new__, (origin,), {key: value for key, value in state.items() if key != _STATE}
-
-    same = {name: getattr(origin, name) for name in ("__module__", "__qualname__", "__doc__")}
-    body = {**same, **methods, "__reduce_ex__": __reduce_ex__}
-    made: Any = types.new_class(origin.__name__, bases, exec_body=lambda namespace: namespace.update(body))
-    return made
+    return _bodies.subclass(origin, (cls,), __init__=__init__, __stream__=__stream__, __copy__=__copy__)
 
 
 def _is_foreign(cls: Any, origin: type[Any]) -> bool:
@@ -188,212 +175,11 @@ def _is_foreign(cls: Any, origin: type[Any]) -> bool:
     return event is Any or module.partition(".")[0] not in own
 
 
-def _is_running(reader: Callable[[], Any]) -> bool:
-    """Whether a reader is in the middle of a step: what closes the response then is the stream itself."""
-    generator = reader()
-    return bool(getattr(generator, "gi_running", False) or getattr(generator, "ag_running", False))
-
-
 def begin(result: Any, call: Call) -> bool:
     """Tell a stream of ours whose call it answers; False if the result is no such stream."""
     inside = getattr(result, "__dict__", None)
-    state = inside.get(_STATE) if isinstance(inside, dict) else None
+    state = inside.get(_bodies.STATE) if isinstance(inside, dict) else None
     if not isinstance(state, Reading):
         return False
     state.answers(call, result.response)
     return True
-
-
-def _watch(response: Any, state: Reading | Tee) -> None:
-    """Have a response say when it is closed or read: for this one response, its class is one of ours."""
-    response.__dict__[_STATE] = state
-    cls: Any = type(response)
-    response.__class__ = _watched(cls)
-
-
-def _unwatch(response: Any) -> None:
-    """Make the response what it was."""
-    if getattr(response, "__dict__", {}).pop(_STATE, None) is not None:
-        response.__class__ = type(response).__mro__[1]
-
-
-@functools.cache
-def _watched(cls: Any) -> Any:
-    """Make the subclass of an HTTP response's class that tells its state what happens to it."""
-
-    def close(self: Any) -> None:
-        try:
-            cls.close(self)
-        finally:
-            _closed(self)
-
-    async def aclose(self: Any) -> None:
-        try:
-            await cls.aclose(self)
-        finally:
-            _closed(self)
-
-    def iter_raw(self: Any, chunk_size: int | None = None) -> Any:
-        return _teed(self, cls.iter_raw(self, chunk_size))
-
-    def aiter_raw(self: Any, chunk_size: int | None = None) -> Any:
-        return _teed(self, cls.aiter_raw(self, chunk_size))
-
-    return _subclass(cls, (cls,), close=close, aclose=aclose, iter_raw=iter_raw, aiter_raw=aiter_raw)
-
-
-def _closed(response: Any) -> None:
-    """End the call when the response is closed by anything but the reading itself."""
-    state = response.__dict__.get(_STATE)
-    if state is not None:
-        state.call.safely(_stop_unless_running, state)
-
-
-def _stop_unless_running(state: Reading | Tee) -> None:
-    if not state.running():
-        state.stop()
-
-
-def _teed(response: Any, chunks: Any) -> Any:
-    """Have a response's body watched as it is read."""
-    state = response.__dict__[_STATE]
-    try:
-        return state.tee(response, chunks)
-    except Exception as error:  # noqa: BLE001 (the guard)
-        state.call.hurt(error)
-        return chunks
-
-
-class Tee:
-    """Watches the body of a response that the caller reads on their own."""
-
-    call: Any = None
-    running: Callable[[], bool] = bool
-
-    def __init__(self, call: Call, response: Any) -> None:
-        """Stand between the response and its reader."""
-        self._chunks: list[tuple[float, bytes]] = []
-        self._headers = response.headers
-        self._response_class = type(response)
-        self.response = weakref.ref(response)
-        self.call = call
-        _watch(response, self)
-        _guard.keep(call, self)
-
-    def tee(self, response: Any, chunks: Any) -> Any:
-        """Give the body's pieces as they come, and keep them."""
-        if self.running():  # one way of reading is built on another
-            return chunks
-        reader = (
-            self._aread(response, chunks) if hasattr(chunks, "__anext__") else self._read(response, chunks)
-        )
-        self.running = functools.partial(_is_running, weakref.ref(reader))
-        return reader
-
-    def _read(
-        self,
-        response: Any,  # noqa: ARG002 (lives as long as its reader, which may be all that the caller keeps)
-        chunks: Generator[bytes, Any, Any],
-    ) -> Generator[bytes, Any, Any]:
-        try:
-            for chunk in chunks:
-                self._chunks.append((perf_counter(), chunk))
-                yield chunk
-        except BaseException as error:
-            self.call.safely(self._end, self.call.failed, error)
-            chunks.close()
-            raise
-        self.call.safely(self._end, self.call.done)
-
-    async def _aread(
-        self,
-        response: Any,  # noqa: ARG002 (as above)
-        chunks: AsyncGenerator[bytes, Any],
-    ) -> AsyncGenerator[bytes, Any]:
-        try:
-            async for chunk in chunks:
-                self._chunks.append((perf_counter(), chunk))
-                yield chunk
-        except BaseException as error:
-            self.call.safely(self._end, self.call.failed, error)
-            await chunks.aclose()
-            raise
-        self.call.safely(self._end, self.call.done)
-
-    def stop(self) -> None:
-        """End the call: the response was closed, early unless the last event had come."""
-        if self.call.open:
-            self._end(self.call.done if self._is_terminated() else self.call.abandoned)
-
-    def forget(self) -> None:
-        """Leave the call to the process that began it."""
-        self.call.forget()
-
-    def _is_terminated(self) -> bool:
-        return _is_last(b"".join(chunk for _, chunk in self._chunks[-2:]))
-
-    def _end(self, how: Callable[..., None], *error: BaseException) -> None:
-        _guard.drop(self.call)
-        _unwatch(self.response())
-        if self.call.open:
-            self.call.terminated = self._is_terminated()
-            how(*error, self._received())
-
-    def _received(self) -> Any:
-        """Read what was received of a body: a stream's events, or one JSON document."""
-        chunks = self._chunks
-        try:
-            encoded = bool(self._headers.get("content-encoding"))
-            if encoded:
-                chunks = [
-                    (0.0, self._decompressed())
-                ]  # the pieces have no times of their own that mean anything
-            if "event-stream" not in self._headers.get("content-type", ""):
-                self.call.terminated = True  # what cannot be read cannot be said to be cut
-                return from_text(b"".join(chunk for _, chunk in chunks))
-            for at, data in server_sent(chunks):
-                self._take(None if encoded else at, data)
-        except Exception as error:  # noqa: BLE001 (the guard)
-            self.call.misread(error)
-        finally:
-            self._chunks = []  # read once, whatever comes after
-        return None
-
-    def _decompressed(self) -> bytes:
-        """Have a body decompressed as the response itself would."""
-        body = b"".join(chunk for _, chunk in self._chunks)
-        try:
-            content: bytes = self._response_class(200, headers=self._headers, content=body).content
-        except Exception as error:  # the HTTP library's own
-            msg = "the body cannot be decompressed"
-            raise ValueError(msg) from error
-        return content
-
-    def _take(self, at: float | None, data: bytes) -> None:
-        """Have the call see one event; what cannot be read stays alone."""
-        try:
-            if self.call.fold is not None and self.call.fold.add(view(json.loads(data))) and at is not None:
-                self.call.times.append(at)
-        except Exception as error:  # noqa: BLE001 (the guard)
-            self.call.misread(error)
-
-    def __del__(self) -> None:
-        """End the call of a response that was dropped."""
-        if self.call is not None and self.call.open:
-            self.call.safely(self.stop)
-
-
-def server_sent(chunks: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    """Find the JSON objects that server-sent events carry, each with the time its last byte came."""
-    rest, at = b"", 0.0
-    for at, chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from ((at, data) for line in lines if (data := _data(line)))
-    if data := _data(rest):  # the SDK reads a last line without its end, too
-        yield at, data
-
-
-def _data(line: bytes) -> bytes:
-    """Give the JSON object on a line; what is no `data` line, or `[DONE]`, has none."""
-    data = line[5:].strip() if line.startswith(b"data:") else b""
-    return data if data[:1] == b"{" else b""

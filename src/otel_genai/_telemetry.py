@@ -79,8 +79,14 @@ class Telemetry:
     def _uploaded(self) -> Uploads:
         from otel_genai import _upload  # noqa: PLC0415 (only programs that ask for it wait for it)
 
-        lost = self.tally(s.UPLOADS_LOST)
-        return _upload.Uploads(self.settings.completion_hook, lambda why: lost.add(1, ((s.ERROR_TYPE, why),)))
+        return _upload.Uploads(self.settings.completion_hook, self._lost)
+
+    def _lost(self, why: str) -> None:
+        """Count content that did not reach its store."""
+        try:
+            self.tally(s.UPLOADS_LOST).add(1, ((s.ERROR_TYPE, why),))
+        except Exception as error:  # noqa: BLE001 (it may be the hook's own thread that says so)
+            self.failed("content", "upload", error)
 
     def histogram(self, metric: s.Metric) -> Histogram:
         """Make a metric's histogram, once."""

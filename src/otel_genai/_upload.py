@@ -134,7 +134,8 @@ class Uploads:
     def _make(self) -> None:
         loaded = self._loaded
         try:
-            hook = _made(self._chosen, os.environ.get(_BASE_PATH))
+            is_named = isinstance(self._chosen, str)
+            hook = _made(self._chosen, os.environ.get(_BASE_PATH)) if is_named else self._chosen
             import opentelemetry.util.genai.types  # noqa: F401, PLC0415 (what is handed over is made of it)
 
             self._hook = hook
@@ -146,11 +147,9 @@ class Uploads:
 
 
 @functools.lru_cache(maxsize=1)
-def _made(chosen: Any, _: str | None) -> Any:
+def _made(name: str, _: str | None) -> Any:
     """Make the hook, once for each store: it has threads of its own."""
-    if not isinstance(chosen, str):
-        return chosen
-    [entry, *_others] = entry_points(group=_GROUP, name=chosen)
+    [entry, *_others] = entry_points(group=_GROUP, name=name)
     return entry.load()()
 
 

@@ -242,6 +242,8 @@ class Settings:
         cost_histogram: whether each call's cost is recorded as a histogram, too.
         completion_hook: what gets the content of inferences, besides: `upload`, another that is
             installed, or an object with `on_completion()`; see `opentelemetry-util-genai`.
+        stream_usage: whether streams are asked for their usage, where an API tells it only then: the one
+            setting that changes requests. The chunk that tells it is kept from callers who did not ask.
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -264,7 +266,8 @@ class Settings:
     cost: bool | None = None
     prices: tuple[Price, ...] | None = None
     cost_histogram: bool = False
-    completion_hook: Any = None
+    completion_hook: Any = field(default=None, hash=False)
+    stream_usage: bool = False
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
@@ -311,6 +314,7 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "prices": ("OTEL_GENAI_PRICES", _prices),
     "cost_histogram": ("OTEL_GENAI_COST_HISTOGRAM", _only),
     "completion_hook": ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", _hook),
+    "stream_usage": ("OTEL_GENAI_STREAM_USAGE", _only),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
 """Where one of these cannot be read, no content is recorded."""

@@ -46,6 +46,8 @@ class Operation:
         instructions, inputs, tools: content of the request, from the body.
         outputs: content of the answer.
         fold: adds a stream's events up to an answer.
+        asks: what to add to the body of a stream's request to be told its usage; None where that was said.
+        is_usage: whether an event is there for that alone.
         fault: the error code of an answer that is itself a failure, or None.
         error: what an exception of the SDK tells beyond its class: a better `error.type`, the HTTP status.
     """
@@ -60,6 +62,8 @@ class Operation:
     tools: Callable[[Body], list[dict[str, Any]]] | None = None
     outputs: Callable[[Any], list[Message]] | None = None
     fold: type[Fold] | None = None
+    asks: Callable[[Body], Body | None] | None = None
+    is_usage: Callable[[Any], bool] | None = None
     fault: Callable[[Any], str | None] | None = None
     error: Callable[[Any], Attributes] | None = None
 
@@ -101,6 +105,9 @@ class Hook(Protocol):
 
     def hold(self, request: Request) -> None:
         """Keep what of the body can be read only once, so that it can be read and still be sent."""
+
+    def ask(self, request: Request) -> bool:
+        """Ask for the usage of a stream that the caller did not ask for; say whether that was done."""
 
     def stream_class(self, request: Request) -> type[Any] | None:
         """Say which class the SDK would make the stream of, where the caller may choose it."""

@@ -147,6 +147,18 @@ def counts(u: CompletionUsage) -> Attributes:
     return found
 
 
+def ask_usage(body: Body) -> Body | None:
+    """Ask for a stream's usage, unless the caller has said whether they want it."""
+    given = body.get("stream_options")
+    options = given if isinstance(given, Mapping) else {}
+    return None if "include_usage" in options else {"stream_options": {**options, "include_usage": True}}
+
+
+def is_usage(chunk: Any) -> bool:
+    """Whether a chunk has come for its usage alone."""
+    return not chunk.choices and chunk.usage is not None
+
+
 # --- Content ---------------------------------------------------------------------------------------------
 
 

@@ -68,6 +68,19 @@ class Seam:
             request.body = {**request.body, **held}
             _copied_options(request).json_data = {**body, **held}
 
+    def ask(self, request: Request) -> bool:
+        """Ask for the usage of a stream in a copy of the options."""
+        asks = request.operation.asks
+        extra = asks(request.body) if asks else None
+        options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
+        if not extra or not isinstance(options.json_data, dict):
+            return False
+        options = _copied_options(request)
+        options.json_data = {**options.json_data, **extra}
+        if isinstance(options.extra_json, Mapping):  # it is stronger
+            options.extra_json = {**options.extra_json, **extra}
+        return True
+
     def _by_path(self, url: str) -> Operation | None:
         """Find the operation of a URL written in full, or without its slash."""
         path = url.partition("?")[0].rstrip("/")

@@ -148,6 +148,8 @@ CHAT = Operation(
     tools=_chat.tools,
     outputs=_chat.outputs,
     fold=_chat_stream.Fold,
+    asks=_chat.ask_usage,
+    is_usage=_chat.is_usage,
     fault=_chat.fault,
     error=_ERROR,
 )
@@ -184,6 +186,8 @@ COMPLETIONS = Operation(
     inputs=prompts,
     outputs=texts,
     fold=CompletionFold,
+    asks=_chat.ask_usage,
+    is_usage=_chat.is_usage,
     fault=_chat.fault,
     error=_ERROR,
 )
