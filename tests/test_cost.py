@@ -22,6 +22,7 @@ import otel_genai
 from otel_genai import _cost, _pricelist, _prices, testing
 from otel_genai import semconv as s
 from otel_genai._tally import Tally
+from registry import KITS, Line, ask
 
 WHO = {s.PROVIDER_NAME: "openai", s.REQUEST_MODEL: "gpt-4o-mini"}
 CALL = {
@@ -147,6 +148,58 @@ def test_a_tier_has_its_own_price(costs):
     known(costs, CALL, fast)
     plain, dear = (costs.tell(call, WHO, 1.0)[s.USAGE_COST_AMOUNT] for call in (CALL, fast))
     assert dear > plain
+
+
+@pytest.mark.parametrize("tier", ["scale", "some day's"])
+def test_a_tier_without_a_price_is_counted_and_costs_nothing_known(costs, books, tier):
+    """The standard price would be a wrong one; the same model is still priced without it."""
+    found = {**CALL, s.OPENAI_RESPONSE_SERVICE_TIER: tier}
+    assert known(costs, CALL, found).tell(found, WHO, 1.0) == {}
+    assert list(books[s.UNPRICED].values()) == [1]
+    assert s.USAGE_COST_AMOUNT in costs.tell(CALL, WHO, 1.0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("said", "tier", "expected"),
+    [
+        # claude-opus-5-5: $4 input, $20 output, $0.20 cached, $5 written; batches half, fast double
+        ({"service_tier": "standard", "speed": "standard", "inference_geo": "global"}, None, 0.0017488),
+        ({}, None, 0.0017488),
+        ({"service_tier": "batch"}, "batch", 0.0008744),
+        ({"service_tier": "standard", "speed": "fast"}, "fast", 0.0034976),
+        ({"service_tier": "priority"}, "priority", None),
+        ({"service_tier": "standard", "inference_geo": "us"}, "us", None),
+        ({"service_tier": {"odd": 1}, "speed": 3}, None, 0.0017488),
+    ],
+)
+def test_what_anthropic_s_tiers_cost(said, tier, expected, stream):
+    """21 tokens of input, 1024 cached, 256 written and 9 of output, by the tier that the answer names."""
+    kit = KITS["anthropic"]
+    endpoint = kit.endpoints["messages"]
+    usage = {"input_tokens": 21, "cache_creation_input_tokens": 256, "cache_read_input_tokens": 1024,
+             "output_tokens": 9}  # fmt: skip
+    answer = {**json.loads(endpoint.bodies[0]), "model": "claude-opus-5-5", "usage": {**usage, **said}}
+    first = {"type": "message_start", "message": {**answer, "content": [], "stop_reason": None}}
+    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}
+    told = [first, last, {"type": "message_stop"}]
+    pieces = [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in told]
+    line = Line(
+        [lambda: kit.response(pieces, kind="sse") if stream else kit.response(json.dumps(answer).encode())]
+    )
+    with testing.capture("anthropic", cost=True) as seen, kit.client(line.handle, "sync") as client:
+        for _ in range(2):  # the price is known in time for the second
+            got = ask(client, endpoint, stream=stream, model="claude-opus-5-5")
+            _ = list(got) if stream else got
+            _cost.settle()
+    attributes = seen.spans[-1]["attributes"]
+    assert (attributes.get(s.SERVICE_TIER), attributes.get(s.USAGE_COST_AMOUNT)) == (tier, expected)
+    counted = {
+        name: sum(one["value"] for one in seen.metrics.get(name, ()))
+        for name in (s.COST.name, s.UNPRICED.name)
+    }
+    paid = {s.COST.name: pytest.approx(2 * (expected or 0)), s.UNPRICED.name: 0 if expected else 2}
+    assert counted == paid
 
 
 def test_the_histogram_is_told_as_well(books):

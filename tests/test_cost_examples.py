@@ -15,7 +15,7 @@ import pytest
 from genai_prices import types
 from genai_prices.data import providers
 
-from otel_genai import _prices
+from otel_genai import _cost, _prices
 from otel_genai import semconv as s
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -103,7 +103,23 @@ EXAMPLES = [
         "openai batch", "gpt-4o", "openai gpt-4o",
         "1000 input, 500 cached, 10 output", "500 input/batch + 500 cached + 10 output/batch",
     ),
-    ("openai scale", "gpt-4o", "openai gpt-4o", "40 input, 2 output", "40 input + 2 output"),
+    (
+        "anthropic batch", "claude-opus-5-5", "anthropic claude-opus-5-5",
+        "1000 input, 600 cached, 300 written, 50 output",
+        "100 input/batch + 600 cached/batch + 300 written/batch + 50 output/batch",
+    ),
+    (
+        "anthropic batch", "claude-sonnet-4-5-20250929", "anthropic claude-sonnet-4-5",
+        "200001 input, 9 output", "200001 input/batch@200000 + 9 output/batch@200000",
+    ),
+    (
+        "anthropic fast", "claude-opus-4-8", "anthropic claude-opus-4-8",
+        "1000 input, 600 cached, 50 output", "400 input/fast + 600 cached/fast + 50 output/fast",
+    ),
+    (
+        "anthropic standard", "claude-opus-5-5", "anthropic claude-opus-5-5",
+        "1000 input, 50 output", "1000 input + 50 output",
+    ),
     # speech and pictures
     (
         "openai", "gpt-audio", "openai gpt-audio",
@@ -218,13 +234,26 @@ EXAMPLES = [
         "aws.bedrock", "amazon.nova-lite-v1:0", "aws amazon.nova-lite-v1:0",
         "1000 input, 400 cached, 5 output", "600 input + 400 cached + 5 output",
     ),
-    # a house that offers another's models: its own list first, then the maker's, without the maker's tiers
+    # a house that offers another's models: its own list first, then the maker's
     ("azure.ai.openai", "o1-2024-12-17", "azure o1", "17 input, 19 output", "17 input + 19 output"),
     (
-        "azure.ai.openai priority", "gpt-4o-2024-11-20", "openai gpt-4o",
+        "azure.ai.openai default", "gpt-4o-2024-11-20", "openai gpt-4o",
         "12 input, 3 output", "12 input + 3 output",
     ),
 ]  # fmt: skip
+UNKNOWN = [
+    # provider and tier, model: it costs something else than the standard, and the table does not say what
+    ("openai scale", "gpt-4o"),
+    ("openai flex", "gpt-4o"),
+    ("anthropic priority", "claude-opus-5-5"),
+    ("anthropic fast", "claude-haiku-4-5"),
+    ("anthropic batch", "claude-3-haiku-20240307"),
+    ("anthropic us", "claude-opus-5-5"),
+    ("anthropic fast+us", "claude-opus-5-5"),
+    # the table's tiers are the maker's, not those of a house that offers its models
+    ("azure.ai.openai priority", "gpt-4o-2024-11-20"),
+    ("gcp.vertex_ai batch", "claude-opus-5-5"),
+]
 
 
 def listed(entry, name, when):
@@ -239,8 +268,8 @@ def listed(entry, name, when):
         holding = [item for item in info.prices if item.constraint is None or item.constraint.active(when)]
         prices = (holding[-1] if holding else info.prices[0]).prices
     if tier:
-        wanted = {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
-        prices = next(variant for variant in info.price_variants if variant.when == wanted).prices
+        kind = {"batch": "processing", "fast": "speed"}.get(tier, "service_tier")
+        prices = next(variant for variant in info.price_variants if variant.when == {kind: tier}).prices
     price = vars(prices)[PRICES[name]]
     if isinstance(price, types.TieredPrices):
         price = next(step for step in price.tiers if step.start == int(start)).price if start else price.base
@@ -269,12 +298,27 @@ def test_a_call_costs_what_the_price_list_says(who, model, entry, counted, paid)
     when = EVENING if hour else NOON
     expected = sum(count * listed(entry, price, when) for count, price in numbers(paid))
 
-    tier = None if tier == "default" else tier or None
-    rates, _ = _prices.Table().find(provider, name, tier, when.timestamp())
+    rates, _ = _prices.Table().find(*asked(provider, name, tier), when.timestamp())
     amount = rates.amount({COUNTS[part]: count for count, part in numbers(counted)}, seconds=1.5)
 
     assert amount == pytest.approx(float(expected), abs=1e-6, rel=0)
     assert amount == pytest.approx(float(expected), rel=1e-9)
+
+
+def asked(provider, name, tier):
+    """Say whose prices are looked up for an answer, as its attributes name the tier."""
+    names = s.SERVICE_TIER if provider == "anthropic" else s.OPENAI_RESPONSE_SERVICE_TIER
+    key = _cost._key({s.PROVIDER_NAME: provider, s.REQUEST_MODEL: name, names: tier or None})
+    return key[0], key[1], key[3]
+
+
+@pytest.mark.parametrize(("who", "model"), UNKNOWN)
+def test_a_tier_that_is_not_listed_has_no_price(who, model):
+    """Not the standard one either; the same model without a tier has its own."""
+    provider, _, tier = who.partition(" ")
+    table = _prices.Table()
+    assert table.find(*asked(provider, model, tier), NOON.timestamp())[0] is None
+    assert table.find(*asked(provider, model, ""), NOON.timestamp())[0] is not None
 
 
 def test_the_hour_makes_a_difference():

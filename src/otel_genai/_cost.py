@@ -44,7 +44,7 @@ LAST = 5.0
 
 Key = tuple[str, str, str, "str | None"]
 """Provider, the model that answered, the model that was asked for, service tier."""
-_STANDARD = frozenset({"default", "standard", "auto"})
+_STANDARD = frozenset({"default", "standard", "auto", "on_demand"})
 """Service tiers that are none in particular."""
 _NAMED = (s.PROVIDER_NAME, s.REQUEST_MODEL, s.RESPONSE_MODEL)
 _KEPT_KEYS = (*_NAMED, *sorted(s.USAGE), s.OPERATION_NAME, s.OUTCOME, s.USAGE_COST_AMOUNT)
@@ -294,7 +294,7 @@ def _key(found: Mapping[str, Any]) -> Key | None:
     model = found.get(s.RESPONSE_MODEL) or asked
     if not isinstance(provider, str) or not isinstance(model, str):
         return None
-    tier = found.get(s.OPENAI_RESPONSE_SERVICE_TIER)
+    tier = found.get(s.OPENAI_RESPONSE_SERVICE_TIER) or found.get(s.SERVICE_TIER)
     if not isinstance(tier, str) or tier in _STANDARD:
         tier = None
     return provider, model, asked if isinstance(asked, str) else model, tier

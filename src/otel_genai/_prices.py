@@ -216,8 +216,10 @@ class Table:
         if model is None:
             return None, []
         moment = datetime.fromtimestamp(when, timezone.utc)
+        context = _context(tier)
         # The table's tiers are those of the provider itself, not of one that hosts its models.
-        context = _context(tier) if any(model is own for own in host.models) else None
+        if context and not (any(model is own for own in host.models) and _lists(model, context, moment)):
+            return None, []
         prices = {
             key: price for key, price in vars(model.get_prices(moment, context)).items() if price is not None
         }
@@ -233,7 +235,17 @@ def _context(tier: str | None) -> dict[str, str] | None:
     """Say which of a model's prices a service tier asks for."""
     if tier is None:
         return None
-    return {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
+    # What is a tier at OpenAI is a speed at Anthropic.
+    return {"processing": "batch"} if tier == "batch" else {"service_tier": tier, "speed": tier}
+
+
+def _lists(model: ModelInfo, context: dict[str, str], moment: datetime) -> bool:
+    """Whether the table has prices of a model that a service tier asks for."""
+    return any(
+        variant.when.items() <= context.items()
+        and (variant.constraint is None or variant.constraint.active(moment))
+        for variant in model.price_variants or ()
+    )
 
 
 def _names(match: Any) -> Iterator[str]:

@@ -86,7 +86,15 @@ def usage(r: Message) -> Attributes:
         s.USAGE_CACHE_READ_INPUT_TOKENS: read,
         s.USAGE_CACHE_WRITE_INPUT_TOKENS: written,
         s.USAGE_REASONING_OUTPUT_TOKENS: _count(details, "thinking_tokens"),
+        s.SERVICE_TIER: _tier(count),
     }
+
+
+def _tier(count: Callable[[str], Any]) -> str | None:
+    """Name what has another price than the standard one: a tier, the fast mode, inference kept in the US."""
+    place = count("inference_geo")
+    named = (count("service_tier"), count("speed"), place if place == "us" else None)
+    return "+".join(one for one in named if isinstance(one, str) and one != "standard") or None
 
 
 def _count(usage: Any, name: str) -> Any:
