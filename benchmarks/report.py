@@ -70,8 +70,7 @@ def timing(run: Timing, missed: Missed) -> str:
     ]
     lines += [_line("peak memory", [*cells, "", "", ""]), ""]
     masked, priced = (_cost(run.added(row)) for row in (MASKED, PRICED))
-    more = used[PRICED.words] - used["ours"]
-    lines += _added(f"{masked} µs", f"{priced} µs, and {more:+.1f} MB of peak memory")
+    lines += _added(f"{masked} µs", f"{priced} µs, and {run.table:+.1f} MB of memory")
     return "\n".join(lines) + "\n"
 
 
