@@ -6,7 +6,7 @@ import logging
 import random
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from time import perf_counter, time_ns
 from types import FrameType
@@ -102,7 +102,14 @@ class Call:
         else:
             outer = self.outer
             self.on_span, self.on_event, self.on_hook = outer.on_span, outer.on_event, outer.on_hook
+        if around is not None and around.variables and bound.operation.name in s.INFERENCE:
+            self._fill(around.variables)
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
+
+    def _fill(self, variables: Mapping[str, Any]) -> None:
+        """Keep what the prompt was filled in with, as it is now."""
+        for key, value in variables.items() if self.captures else ():
+            self.write(key, self._read(content.to_json, value))
 
     def safely(self, what: Callable[..., Any], *args: Any) -> None:
         """Do what is ours in the midst of what is the caller's."""

@@ -47,7 +47,9 @@ lent = _Lent()
 class Scope:
     """The record: what is known to everything that runs within a block or a call."""
 
-    __slots__ = ("attributes", "below", "call", "capture", "frame", "open", "parent", "suppressed")
+    __slots__ = (
+        "attributes", "below", "call", "capture", "frame", "open", "parent", "suppressed", "variables",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Scope:
         *,
         suppressed: bool = False,
         capture: Capture | None = None,
+        variables: Mapping[str, Any] | None = None,
         call: Call | None = None,
         frame: FrameType | None = None,
         below: Scope | None = None,
@@ -67,6 +70,8 @@ class Scope:
         if attributes:
             self.attributes = {**self.attributes, **attributes}
         self.suppressed: bool = suppressed or (parent is not None and parent.suppressed)
+        around = parent.variables if parent else {}
+        self.variables: Mapping[str, Any] = around if variables is None else variables
         self.capture: Capture | None = narrowed(parent.capture if parent else None, capture)
         self.call: Call | None = call or (parent.call if parent else None)
         self.frame = frame
@@ -311,19 +316,11 @@ def _async_generator(template: Block, function: Callable[..., Any]) -> Callable[
 class _ScopeBlock(Block):
     """A block that only surrounds: it has no span."""
 
-    def __init__(
-        self,
-        attributes: Mapping[str, Any],
-        *,
-        suppressed: bool = False,
-        capture: Capture | None = None,
-        modest: bool = False,
-    ) -> None:
+    def __init__(self, attributes: Mapping[str, Any], *, modest: bool = False, **more: Any) -> None:
         """Keep what is known beforehand; a `modest` block leaves alone what is known around it."""
         self._attributes = attributes
-        self._suppressed = suppressed
-        self._capture = capture
         self._modest = modest
+        self._more = more
         self._scope: Scope | None = None
 
     def _begin(self, frame: FrameType | None) -> Context:
@@ -334,9 +331,7 @@ class _ScopeBlock(Block):
             attributes = _whose.hidden(attributes, active().settings.user_key)
         if self._modest and around is not None:
             attributes = {key: value for key, value in attributes.items() if key not in around.attributes}
-        self._scope = Scope(
-            around, attributes, suppressed=self._suppressed, capture=self._capture, frame=frame, below=below
-        )
+        self._scope = Scope(around, attributes, frame=frame, below=below, **self._more)
         return otel.set_value(KEY, self._scope, here)
 
     def _end(self, error: BaseException | None) -> None:  # noqa: ARG002 (nothing to record)
@@ -344,9 +339,7 @@ class _ScopeBlock(Block):
             self._scope.close()
 
     def _again(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Block:  # noqa: ARG002
-        return _ScopeBlock(
-            self._attributes, suppressed=self._suppressed, capture=self._capture, modest=self._modest
-        )
+        return _ScopeBlock(self._attributes, modest=self._modest, **self._more)
 
 
 def context(
@@ -356,6 +349,7 @@ def context(
     session: Value | None = None,
     team: Value | None = None,
     prompt: str | tuple[str, Value] | None = None,
+    prompt_variables: Mapping[str, Any] | None = None,
     experiment: Value | None = None,
     capture: Capture | str | None = None,
     **attributes: Value | None,
@@ -371,6 +365,8 @@ def context(
         session: `session.id`.
         team: `otel_genai.team`: who pays.
         prompt: `gen_ai.prompt.name`; as `"name@version"` or `("name", version)` with its version.
+        prompt_variables: what the prompt was filled in with, by name: `gen_ai.prompt.variable.<name>`, the
+            first 32. This is content: on inferences alone, and only where content is recorded.
         experiment: `otel_genai.experiment`: the variant under test.
         capture: where content may be recorded within, such as `"NO_CONTENT"`; of what the settings and the
             contexts around allow, it can only take away.
@@ -389,7 +385,8 @@ def context(
         "experiment": experiment,
     }
     allowed = None if capture is None else _settings._capture(capture)
-    return _ScopeBlock(_whose.attributes(named, attributes), capture=allowed)
+    variables = _whose.variables(prompt, prompt_variables)
+    return _ScopeBlock(_whose.attributes(named, attributes), capture=allowed, variables=variables)
 
 
 def suppress() -> Block:

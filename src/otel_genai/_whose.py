@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from otel_genai import content
@@ -11,6 +12,8 @@ from otel_genai import semconv as s
 Value = str | int | float | bool
 """What an attribute of a context may be."""
 
+_MOST = 32
+"""Variables of a prompt that are told at most: a span has room for 128 attributes of all kinds."""
 _LONG = 2**63
 """The first integer that is too long for an attribute."""
 
@@ -21,6 +24,15 @@ def attributes(named: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str
     name, version = _prompt(given[s.PROMPT_NAME])
     given |= {s.PROMPT_NAME: name, s.PROMPT_VERSION: version, **further}
     return {key: _value(key, value) for key, value in given.items() if value is not None}
+
+
+def variables(prompt: object, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Name the attributes of a prompt's variables; None leaves those around, which another prompt has not."""
+    if given is None:
+        return None if prompt is None else {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError('context(prompt_variables=...): give values by their names: {"language": "French"}')
+    return {f"{s.PROMPT_VARIABLE}.{name}": value for name, value in islice(given.items(), _MOST)}
 
 
 def hidden(known: Mapping[str, Value], secret: str | None) -> Mapping[str, Value]:
