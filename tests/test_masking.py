@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_genai.masking import BUILT_IN, PHONE, masked, maskers
+from otel_genai.masking import _SOUGHT, BUILT_IN, PHONE, _replacing, masked, maskers
 
 FOUND = {
     "keys": [
@@ -115,3 +115,27 @@ def test_no_text_is_hard(kind, hard):
     began = time.process_time()
     masked(hard, maskers([kind]))
     assert time.process_time() - began < 5
+
+
+# --- Quick looks -----------------------------------------------------------------------------------------
+
+PIECES = st.one_of(
+    st.sampled_from([
+        "sk-", "rk_live_", "pk_test_", "AKIA", "ASIA", "AIza", "ya29.", "ghp_", "gho_", "github_pat_",
+        "xoxb-", "hf_", "gsk_", "xai-", "pplx-", "r8_", "npm_", "pypi-", "SG.", "eyJ", "Bearer ", "BEARER ",
+        "://", "user:", "@", "example.com", "-----BEGIN RSA PRIVATE KEY-----", "DE89", "+", ":", "::", ".",
+        "glpat-", " ",
+        "fe80::ab", "\N{ARABIC-INDIC DIGIT FOUR}", "4111 1111 1111 1111", "K\u0307", "bearer\u00a0",
+    ]),
+    st.text("abcXYZ0123456789_-.:", min_size=1, max_size=40),
+    st.text(max_size=8),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _SOUGHT)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_a_quick_look_overlooks_nothing(name, text):
+    """Whatever the pattern finds is found."""
+    pattern, by, only, _ = _SOUGHT[name]
+    assert BUILT_IN[name](text) == _replacing(pattern, by, only)(text)

@@ -43,6 +43,16 @@ _KEYS = re.compile(
     """,
     re.VERBOSE,
 )
+_KEY_MARKS = (
+    "sk-", "_live_", "_test_", "AKIA", "ASIA", "AIza", "ya29.", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
+    "github_pat_", "glpat-", "xox", "hf_", "gsk_", "xai-", "pplx-", "r8_", "npm_", "pypi-", "SG.", "eyJ",
+    "PRIVATE KEY", "://",
+)  # fmt: skip
+"""One of these is in every key that the pattern finds, but for bearer tokens: to look for them is quick."""
+_KEY_MIN = 7
+"""Characters of the shortest text with a key in it: `://u:p@`."""
+_LONG = 64
+_DIGIT = re.compile(r"\d")
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b")
 _PHONE = re.compile(
     r"""
@@ -85,24 +95,47 @@ def _is_address(found: str) -> bool:
     return found not in ("::", "0.0.0.0")  # noqa: S104 (nobody's address)
 
 
-def _replacing(pattern: re.Pattern[str], by: str, only: Callable[[str], bool] | None = None) -> Masker:
-    """Make the masker that replaces what a pattern finds."""
+def _replacing(
+    pattern: re.Pattern[str],
+    by: str,
+    only: Callable[[str], bool] | None,
+    worth: Callable[[str], object] = bool,
+) -> Masker:
+    """Make the masker that replaces what a pattern finds, in texts that are worth the search."""
 
     def replacement(found: re.Match[str]) -> str:
         return by if only is None or only(found[0]) else found[0]
 
-    return lambda text: pattern.sub(replacement, text)
+    return lambda text: pattern.sub(replacement, text) if worth(text) else text
+
+
+def _may_have_key(text: str) -> bool:
+    if len(text) < _KEY_MIN:
+        return False
+    return any(mark in text for mark in _KEY_MARKS) or "bearer " in text.lower()
+
+
+def _may_have_digit(text: str) -> object:
+    if len(text) < _LONG or not text.isascii():
+        return _DIGIT.search(text)
+    return any(digit in text for digit in "0123456789")  # quicker, but for the start
+
+
+def _may_have_address(text: str) -> object:
+    return text.count(":") > 1 or _may_have_digit(text)
 
 
 PHONE = "phone"
-BUILT_IN: dict[str, Masker] = {
-    "keys": _replacing(_KEYS, "[key]"),
-    "email": _replacing(_EMAIL, "[email]"),
-    "card": _replacing(_CARD, "[card]", _is_card),
-    "iban": _replacing(_IBAN, "[iban]", _is_iban),
-    PHONE: _replacing(_PHONE, "[phone]"),
-    "ip": _replacing(_IP, "[ip]", _is_address),
+_SOUGHT: dict[str, tuple[re.Pattern[str], str, Callable[[str], bool] | None, Callable[[str], object]]] = {
+    "keys": (_KEYS, "[key]", None, _may_have_key),
+    "email": (_EMAIL, "[email]", None, lambda text: "@" in text),
+    "card": (_CARD, "[card]", _is_card, _may_have_digit),
+    "iban": (_IBAN, "[iban]", _is_iban, _may_have_digit),
+    PHONE: (_PHONE, "[phone]", None, _may_have_digit),
+    "ip": (_IP, "[ip]", _is_address, _may_have_address),
 }
+"""The pattern, what stands in its place, what a find must be, and a quick look that rules most texts out."""
+BUILT_IN: dict[str, Masker] = {name: _replacing(*sought) for name, sought in _SOUGHT.items()}
 """API keys and tokens of well-known providers, e-mail addresses, payment cards and IBANs with a right
 checksum, phone numbers, IP addresses."""
 
@@ -118,7 +151,7 @@ def maskers(wanted: Iterable[Any]) -> tuple[Masker, ...]:
         if isinstance(one, str) and one.strip().lower() in BUILT_IN:
             names.add(one.strip().lower())
         elif isinstance(one, re.Pattern) and isinstance(one.pattern, str):
-            own.append(_replacing(one, "[masked]"))
+            own.append(_replacing(one, "[masked]", None))
         elif callable(one):
             own.append(one)
         else:

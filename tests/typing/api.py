@@ -99,6 +99,10 @@ class Hook:
     def hold(self, request: Request) -> None:
         """Nothing of a body can be read only once."""
 
+    def ask(self, request: Request) -> bool:
+        """It has no streams."""
+        return False
+
     def stream_class(self, request: Request) -> type[Any] | None:
         """It has no streams."""
 
