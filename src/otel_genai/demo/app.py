@@ -5,10 +5,12 @@
 import json
 from typing import Any
 
-import genai_prices  # noqa: F401 (prices that are known before the first call are on its span, too)
 import openai
+from genai_prices.data_snapshot import get_snapshot
 
 import otel_genai
+
+get_snapshot()  # prices that are read before the first call are on its span, too
 
 PLACES = {
     "Ghent": "old canals, small museums and a slow river",
