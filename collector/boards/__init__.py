@@ -1,0 +1,1 @@
+"""The dashboards, a module each, and what they are made of."""
