@@ -316,6 +316,7 @@ class Stack:
             | {
                 "COLLECTOR_BIND": HOST,
                 "COLLECTOR_EVENTS_FILE": str(self.events_file),
+                "COLLECTOR_QUEUE": str(self.root / "data" / "queue"),
                 "JAEGER_OTLP_ENDPOINT": f"{HOST}:{self.ports.jaeger_otlp}",
                 "PROMETHEUS_OTLP_ENDPOINT": f"{self.prometheus_url}/api/v1/otlp",
                 "OTEL_TRACES_SAMPLER": "always_off",

@@ -14,9 +14,10 @@ from stack import PROMETHEUS_FLAGS, Ports
 
 ROOT = COLLECTOR.parent
 FILES = sorted([*COLLECTOR.glob("*.yaml"), ROOT / "docker-compose.yml"])
-KINDS = ("receivers", "processors", "exporters", "extensions")
+KINDS = ("receivers", "processors", "exporters", "extensions", "connectors")
 # Where a component's name is not that of its Go module without underscores.
-MODULES = {"otlp_grpc": "otlp"}
+MODULES = {"otlp_grpcexporter": "otlpexporter", "file_storageextension": "filestorage"}
+COLLECTORS = ("config.yaml", "agent.yaml", "gateway.yaml")
 
 
 def read(path: Path) -> Any:
@@ -35,7 +36,12 @@ def used(config: dict[str, Any], kind: str) -> set[str]:
     service = config["service"]
     if kind == "extensions":
         return set(service["extensions"])
-    return {name for pipeline in service["pipelines"].values() for name in pipeline.get(kind, ())}
+    named = {
+        one: {name for pipeline in service["pipelines"].values() for name in pipeline.get(one, ())}
+        for one in KINDS
+    }
+    connectors = named["exporters"] & named["receivers"]
+    return connectors if kind == "connectors" else named[kind] - connectors
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -44,7 +50,7 @@ def test_files_parse(path: Path) -> None:
     assert read(path)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "jaeger.yaml"])
+@pytest.mark.parametrize("name", [*COLLECTORS, "jaeger.yaml"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_pipelines_use_is_defined(name: str, kind: str) -> None:
     """Every component in a pipeline is defined, and every one defined is in a pipeline."""
@@ -52,19 +58,22 @@ def test_what_pipelines_use_is_defined(name: str, kind: str) -> None:
     assert used(config, kind) == set(config.get(kind, ()))
 
 
+@pytest.mark.parametrize("name", COLLECTORS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_pipelines_use_is_built_in(kind: str) -> None:
+def test_what_pipelines_use_is_built_in(name: str, kind: str) -> None:
     """The manifest lists every component that the configuration uses."""
-    types = {name.partition("/")[0] for name in used(CONFIG, kind)}
-    needed = {MODULES.get(one, one.replace("_", "")) + kind.removesuffix("s") for one in types}
+    types = {one.partition("/")[0] + kind.removesuffix("s") for one in used(read(COLLECTOR / name), kind)}
+    needed = {MODULES.get(one, one.replace("_", "")) for one in types}
     assert needed <= {one["gomod"].split()[0].rpartition("/")[2] for one in MANIFEST[kind]}
 
 
-def test_every_pipeline_is_limited_first() -> None:
-    """Each pipeline refuses before it runs out of memory, and takes all that OTLP carries."""
-    pipelines = CONFIG["service"]["pipelines"]
-    assert {name: pipeline["processors"][0] for name, pipeline in pipelines.items()} == dict.fromkeys(
-        ("traces", "metrics", "logs"), "memory_limiter"
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_every_pipeline_is_limited_first(name: str) -> None:
+    """What takes data in refuses before it runs out of memory, and takes all that OTLP carries."""
+    pipelines = read(COLLECTOR / name)["service"]["pipelines"]
+    taking = {one: pipeline for one, pipeline in pipelines.items() if "otlp" in pipeline["receivers"]}
+    assert {one: pipeline["processors"][0] for one, pipeline in taking.items()} == dict.fromkeys(
+        ("traces", "metrics", "logs") if name != "gateway.yaml" else ("traces", "logs"), "memory_limiter"
     )
 
 

@@ -278,8 +278,9 @@ def settled(backend: Backend) -> dict[str, Counts]:
     """Give the back end's own metrics once nothing is under way; raise while something is."""
     own = own_metrics(backend)
     collector, jaeger = own["collector"], own["jaeger"]
+    # Every pipeline begins with the limiter: it has seen what was received and what was made of spans.
     assert {kind: _passed_on(collector, kind) for kind in KINDS} == {
-        kind: collector.get(f"receiver_accepted_{kind}", 0.0) for kind in KINDS
+        kind: collector.get(f"processor_memory_limiter_accepted_{kind}", 0.0) for kind in KINDS
     }
     assert (
         _passed_on(jaeger, "spans")
