@@ -67,7 +67,7 @@ class _Choice:
 class Fold:
     """Adds chunks up to what reads like a ChatCompletion."""
 
-    __slots__ = ("_choices", "_content", "_head", "_last", "error", "usage")
+    __slots__ = ("_choices", "_content", "_head", "_last", "_usage", "error")
 
     def __init__(self, *, content: bool) -> None:
         """Start empty."""
@@ -76,32 +76,40 @@ class Fold:
         self._last: Any = None
         self._choices: dict[Any, _Choice] = {}
         self.error: Any = None
-        self.usage: Any = None
+        self._usage: Any = None
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Take one chunk in."""
         self._last = chunk
+        choices = chunk.choices
         if self._head is None and chunk.model:  # Azure's first chunk has filter results and no model
             self._head = chunk
-        if chunk.usage is not None:
-            self.usage = chunk.usage
-        elif not chunk.choices:  # an error event is the SDK's to raise, unless the caller reads the bytes
-            self.error = self.error or getattr(chunk, "error", None)
+        if not choices:
+            self._add_rest(chunk)
+            return False
         output = False
-        for choice in chunk.choices or ():
+        for choice in choices:
             known = self._choices.get(choice.index)
             if known is None:
                 known = self._choices[choice.index] = _Choice()
-            if choice.finish_reason is not None:
-                known.finish_reason = choice.finish_reason
-            delta = choice.delta
+            finish, delta = choice.finish_reason, choice.delta
+            if finish is not None:
+                known.finish_reason = finish
+                self._add_rest(chunk)  # some hosts have no chunk for it alone
             if delta.content or delta.tool_calls or delta.refusal:
                 output = True
-            elif choice.finish_reason is None:
+            elif finish is None:
                 output = output or any(getattr(delta, name, None) for name in _RARE_OUTPUT)
             if self._content:
                 known.message.add(delta)
         return output
+
+    def _add_rest(self, chunk: Any) -> None:
+        """Take in what is beside the choices."""
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        elif not chunk.choices:  # an error event is the SDK's to raise, unless the caller reads the bytes
+            self.error = self.error or getattr(chunk, "error", None)
 
     @property
     def answer(self) -> Any:
@@ -113,6 +121,11 @@ class Fold:
         """Whether every choice that began has come to its end."""
         choices: list[Any] = self.choices
         return bool(choices) and all(choice.finish_reason is not None for choice in choices)
+
+    @property
+    def usage(self) -> Any:
+        """What was used; some hosts count on in each chunk."""
+        return self._last.usage if self._usage is None else self._usage
 
     @property
     def id(self) -> Any:

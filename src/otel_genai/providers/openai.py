@@ -111,10 +111,7 @@ class CompletionFold(_chat_stream.Fold):
         self._last = chunk
         if self._head is None and chunk.model:
             self._head = chunk
-        if chunk.usage is not None:
-            self.usage = chunk.usage
-        elif not chunk.choices:
-            self.error = self.error or getattr(chunk, "error", None)
+        self._add_rest(chunk)
         for choice in chunk.choices or ():
             known = self._texts.setdefault(choice.index, _Text())
             known.finish_reason = choice.finish_reason or known.finish_reason
