@@ -78,13 +78,14 @@ def test_every_pipeline_is_limited_first(name: str) -> None:
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    """Docker opens no port to the network, and each stands where stack.py has it."""
+    """Docker opens no port to the network, and each stands where stack.py has it, if it runs that."""
     published = [str(port) for service in SERVICES.values() for port in service.get("ports", ())]
     pattern = re.compile(r"127\.0\.0\.1:\$\{(\w+)_PORT:-(\d+)\}:(\d+)")
     found = [match.groups() for port in published if (match := pattern.fullmatch(port))]
     assert len(found) == len(published)
+    known = {"grafana": 3000} | vars(Ports())
     for name, outside, inside in found:
-        assert getattr(Ports(), name.lower()) == int(outside) == int(inside)
+        assert known[name.lower()] == int(outside) == int(inside)
     assert not [name for name, service in SERVICES.items() if service.get("network_mode") == "host"]
 
 
@@ -136,14 +137,105 @@ def test_prometheus_is_started_alike() -> None:
 
 
 def test_mounts_exist() -> None:
-    """What Docker mounts is a file of the project, read-only, or a declared volume."""
+    """What Docker mounts is of the project, read-only, or a declared volume."""
     mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", ())]
     for source, _, target in (mount.partition(":") for mount in mounts):
         if source.startswith("."):
-            assert (ROOT / source).is_file()
+            assert (ROOT / source).exists()
             assert target.endswith(":ro")
         else:
             assert source in COMPOSE["volumes"]
+
+
+RUNNING = {name: service for name, service in SERVICES.items() if service.get("restart") != "no"}
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_every_service_is_kept_running_within_limits(name: str) -> None:
+    """Each comes back by itself, has a bounded memory that its garbage collector knows, and bounded logs."""
+    service = RUNNING[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    goal = service.get("environment", {}).get("GOMEMLIMIT")
+    assert goal is None or mib(goal) < mib(service["mem_limit"])
+
+
+def mib(size: str) -> int:
+    """Read a size as Docker (512m, 1g) or Go (440MiB) spells it."""
+    number, unit = re.fullmatch(r"(\d+)(m|g|MiB)", size).groups()
+    return int(number) * (1024 if unit == "g" else 1)
+
+
+def test_the_collector_refuses_before_it_is_killed() -> None:
+    """The memory limiter's limit lies below what its garbage collector aims at, and that below Docker's."""
+    limit = int(re.search(r"COLLECTOR_MEMORY_MIB:-(\d+)", (COLLECTOR / "config.yaml").read_text())[1])
+    service = SERVICES["otel-collector"]
+    assert limit < mib(service["environment"]["GOMEMLIMIT"]) < mib(service["mem_limit"])
+
+
+def test_health_is_asked_with_what_the_image_has() -> None:
+    """Every image but the Collector's, which holds one program only, can ask itself how it is."""
+    asked = {
+        name: service["healthcheck"]["test"] for name, service in RUNNING.items() if "healthcheck" in service
+    }
+    assert asked.keys() == RUNNING.keys() - {"otel-collector"}
+    inside = {name: [port.rpartition(":")[2] for port in RUNNING[name]["ports"]] for name in asked}
+    for name, (*command, url) in asked.items():
+        assert command == ["CMD", "wget", "-q", "--spider"]
+        port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/[\w/-]+", url)[1]
+        assert port in inside[name] or (name == "jaeger" and int(port) == Ports().jaeger_health)
+
+
+def test_volumes_belong_to_who_writes_them() -> None:
+    """A new volume belongs to root: it is given away, or lies on a directory that the image gave away."""
+    owner = SERVICES["volume-owner"]
+    given = {mount.partition(":")[0] for mount in owner["volumes"]}
+    assert {f"/{name}" for name in given} == set(owner["entrypoint"][2:])
+    for service in RUNNING.values():
+        for source, _, target in (mount.partition(":") for mount in service["volumes"]):
+            if not source.startswith("."):
+                assert source in given or target in OWN_DIRECTORIES
+                assert source not in given or "volume-owner" in service["depends_on"]
+
+
+OWN_DIRECTORIES = {"/prometheus", "/alertmanager", "/var/lib/grafana"}
+
+
+def test_what_is_stored_or_waits_outlives_the_containers() -> None:
+    """Every directory that a program writes to is a volume: `docker compose down && up` loses nothing."""
+    volumes = {
+        name: {mount.partition(":")[2] for mount in service["volumes"] if not mount.startswith(".")}
+        for name, service in RUNNING.items()
+    }
+    environment = SERVICES["otel-collector"]["environment"]
+    assert volumes["otel-collector"] == {
+        environment["COLLECTOR_QUEUE"],
+        environment["COLLECTOR_EVENTS_FILE"].rpartition("/")[0],
+    }
+    assert volumes["jaeger"] == {SERVICES["jaeger"]["environment"]["JAEGER_DATA"]}
+    assert "--storage.tsdb.path=/prometheus" in SERVICES["prometheus"]["command"]
+    assert volumes["prometheus"] == {"/prometheus"}
+    assert volumes["grafana"] == {"/var/lib/grafana"}
+
+
+def test_every_variable_is_in_the_example() -> None:
+    """`.env.example` names what docker-compose.yml reads, with the same defaults, and sets nothing."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    read_by_compose = {(name, default) for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", text)}
+    example = {tuple(line[1:].split("=", 1)) for line in lines if re.match(r"#[A-Z_]+=", line)}
+    opposite = {("GRAFANA_NO_ADMIN", "true")}
+    assert read_by_compose - opposite == example - {("GRAFANA_NO_ADMIN", "false")}
+    assert all(line.startswith("#") or not line for line in lines)
+
+
+def test_grafana_shows_all_and_lets_nobody_in() -> None:
+    """Whoever is on this machine may look; there is no administrator with a password everybody knows."""
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "${GRAFANA_NO_ADMIN:-true}"
+    assert environment["GF_SECURITY_ADMIN_PASSWORD"] == "${GRAFANA_ADMIN_PASSWORD:-}"
 
 
 @pytest.mark.skipif(not built(), reason="the programs are not built: `make stack` builds them")
