@@ -89,7 +89,7 @@ PANELS = (
         stack=True,
     ),
     graph(
-        "Tokens",
+        "Tokens by type",
         "Per second.",
         TOKENS,
         q.NO_CALLS,
