@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Key = tuple[tuple[str, Any], ...]
 
+BEFORE = 0.002
+"""Seconds for which a new sum is 0 before it is told: Prometheus knows milliseconds."""
+
 
 class Tally:
     """One counter: what has been added for each set of attributes."""
@@ -27,22 +31,36 @@ class Tally:
         """Begin at nothing."""
         self._lock = Lock()
         self._sums: dict[Key, float] = {}
+        self._told: set[Key] = set()
 
     def add(self, amount: float, attributes: Key) -> None:
         """Add to the sum of these attributes, given as pairs that are always in the same order."""
         with self._lock:
             self._sums[attributes] = self._sums.get(attributes, 0) + amount
 
-    def observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Give the sums so far."""
+    def observe(self, _: CallbackOptions) -> Iterator[Observation]:
+        """Give the sums so far; a new one is 0 first.
+
+        To the SDK a sum starts when it is first observed, and adds up what is observed at one time. If it
+        started with its first value, a back end could not tell that this was counted since: all that a
+        short job spends.
+        """
         with self._lock:
             sums = list(self._sums.items())
-        return [Observation(value, dict(attributes)) for attributes, value in sums]
+        new = [attributes for attributes, _ in sums if attributes not in self._told]
+        for attributes in new:
+            yield Observation(0, dict(attributes))
+        if new:
+            time.sleep(BEFORE)
+        for attributes, value in sums:
+            yield Observation(value, dict(attributes))
+        self._told.update(new)
 
     def forget(self) -> None:
         """Begin again, in a process that was forked: what was counted before is the parent's."""
         self._lock = Lock()
         self._sums = {}
+        self._told = set()
 
 
 class Tallies:
