@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in sorted((COLLECTOR / "grafana").rglob("*.json"))
 }
-FEATURES = "promql-extended-range-selectors"
 # What Grafana puts in; variables stand at All.
 REPLACED = {"$__range_s": "3600", "$__range": "1h", "$__rate_interval": "1m", "$__interval": "15s"}
 
@@ -32,6 +31,7 @@ class Asked:
     who: str
     expr: str
     exemplars: bool = False
+    instant: bool = False
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,6 +46,7 @@ def by_panels() -> list[Asked]:
             f"{name}/{panel['title']}/{target['refId']}",
             filled_in(target["expr"], board),
             exemplars=target["exemplar"],
+            instant=target["instant"],
         )
         for name, board in DASHBOARDS.items()
         for panel in panels(board)
@@ -68,7 +69,7 @@ def by_variables() -> list[Asked]:
         for one in board["templating"]["list"]:
             series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", one["definition"]).groups()
             expr = f"count by ({label}) (last_over_time({filled_in(series, board)}[1h]))"
-            found.append(Asked(f"{name}/${one['name']}", expr))
+            found.append(Asked(f"{name}/${one['name']}", expr, instant=True))
     return found
 
 
@@ -82,7 +83,7 @@ def rules() -> list[dict[str, Any]]:
 
 # --- Names of metrics ------------------------------------------------------------------------------------
 
-WORDS = frozenset({"or", "and", "unless", "bool", "offset", "anchored", "smoothed", "inf", "nan"})
+WORDS = frozenset({"or", "and", "unless", "bool", "offset", "inf", "nan"})
 _NOT_METRICS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)|\[[^\]]*\]")
 _NAMED = re.compile(r'__name__=~?"([^"]*)"')
 

@@ -62,8 +62,12 @@ def total(series: str, chosen: str, by: str = "") -> str:
 
 
 def increase(series: str, chosen: str, by: str = "", window: str = "1h") -> str:
-    """Count what came in a window, exactly: nothing is guessed for what lies outside of the samples."""
-    return f"sum{f' by ({by})' if by else ''} (increase({series}{{{chosen}}}[{window}] anchored))"
+    """Count what came in a window, exactly, as rules/genai.yaml does and says why."""
+    one = f"{series}{{{chosen}}}"
+    exact = f"last_over_time({one}[{window}]) - ({one} offset {window} or min_over_time({one}[{window}]))"
+    guessed = f"increase({one}[{window}])"
+    whole = f"{exact} unless resets({one}[{window}]) > 0 or {guessed}"
+    return f"sum{f' by ({by})' if by else ''} ({whole})"
 
 
 def quantile(share: float, series: str, chosen: str, by: str = "") -> str:
