@@ -1,7 +1,7 @@
 """The telemetry back end as plain programs, for where there is no Docker.
 
-Runs the Collector, Jaeger and Prometheus, which programs.py builds from source, on loopback with
-the configuration files that docker-compose.yml uses too::
+Runs the Collector, Jaeger and Prometheus, which programs.py builds from source, and Alertmanager,
+where it is installed, on loopback with the configuration files that docker-compose.yml uses too::
 
     python collector/stack.py build | up | down | status
 
@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
-import http.client
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
-import urllib.request
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from process import DIRECT, Program
 from programs import BIN, COLLECTOR, HOME, StackError, build_all, built
 
 if TYPE_CHECKING:
@@ -34,22 +30,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Ports", "Program", "Stack", "StackError", "build_all", "built"]
+__all__ = ["DIRECT", "Ports", "Program", "Stack", "StackError", "build_all", "built"]
 
 HOST = "127.0.0.1"
 
-# How long a program may take to become ready, and to end once told to.
+# How long programs may take to become ready.
 READY_WITHIN = 60.0
-STOPPED_WITHIN = 20.0
-POLL_EVERY = 0.05
-
-# A proxy of the user's is not for loopback.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 PROMETHEUS_FLAGS = (
     "--web.enable-otlp-receiver",
     "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion",
 )
+# Debian's name of it, and its own.
+ALERTMANAGERS = ("prometheus-alertmanager", "alertmanager")
+ALERT_WEBHOOK = "http://localhost:9095/alerts"
 
 
 @dataclass(frozen=True)
@@ -66,6 +60,7 @@ class Ports:
     jaeger_health: int = 14133
     jaeger_metrics: int = 14888
     prometheus: int = 9090
+    alertmanager: int = 9093
 
     @staticmethod
     def variable(name: str) -> str:
@@ -92,107 +87,8 @@ class Ports:
         return {self.variable(f.name): str(getattr(self, f.name)) for f in fields(self)}
 
 
-@dataclass
-class Program:
-    """One program in the background.
-
-    It inherits a locked file and so holds the lock for as long as it lives: whoever finds the file
-    locked may trust the process id in it, whichever process started the program.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    ready_url: str
-    home: Path
-    env: dict[str, str]
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def log(self) -> Path:
-        """What the program printed."""
-        return self.home / "logs" / f"{self.name}.log"
-
-    @property
-    def _lock(self) -> Path:
-        return self.home / "run" / f"{self.name}.pid"
-
-    def start(self) -> None:
-        """Start it, unless it runs already."""
-        for place in (self.log.parent, self._lock.parent):
-            place.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+") as lock, self.log.open("ab") as log:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            if self.ready():
-                msg = f"cannot start {self.name}: another program answers at {self.ready_url}"
-                raise StackError(msg)
-            self._child = subprocess.Popen(
-                self.command,
-                cwd=self.home,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # outlives the terminal and its Ctrl-C
-                pass_fds=[lock.fileno()],
-            )
-            lock.truncate(0)
-            lock.write(str(self._child.pid))
-
-    def running(self) -> bool:
-        """Tell whether it lives, whoever started it."""
-        try:
-            with self._lock.open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
-
-    def ready(self) -> bool:
-        """Tell whether it says of itself that it is ready."""
-        try:
-            with DIRECT.open(self.ready_url, timeout=2):  # raises on anything but success
-                return True
-        except (OSError, http.client.HTTPException):
-            return False
-
-    def wait_ready(self, deadline: float) -> None:
-        """Wait until it is ready; say what it printed last if it never is."""
-        while not self.ready():
-            if not self.running():
-                msg = f"{self.name} ended at once; the end of {self.log}:\n{self._last_words()}"
-                raise StackError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{self.name} is not ready; the end of {self.log}:\n{self._last_words()}"
-                raise StackError(msg)
-            time.sleep(POLL_EVERY)
-
-    def _last_words(self) -> str:
-        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
-
-    def stop(self) -> None:
-        """End it: politely, so that it writes out what it holds, then for good."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not self.running():
-                break
-            os.kill(int(self._lock.read_text()), number)
-            self._wait_gone(time.monotonic() + STOPPED_WITHIN)
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
-        self._lock.unlink(missing_ok=True)
-
-    def _wait_gone(self, deadline: float) -> None:
-        while self.running() and time.monotonic() < deadline:
-            time.sleep(POLL_EVERY)
-
-
 class Stack:
-    """Collector, Jaeger and Prometheus on loopback, with all they write below one directory.
+    """Collector, Jaeger, Prometheus, Alertmanager on loopback; all they write is below one directory.
 
     `with Stack(tmp_path, Ports.free()) as stack:` gives a test one of its own.
     """
@@ -201,7 +97,12 @@ class Stack:
         """Name the directory and the ports; nothing starts before `start`."""
         self.root = root.resolve()
         self.ports = ports or Ports()
-        self.programs = (self._jaeger(), self._prometheus(), self._collector())
+        self.programs = (
+            *self._alertmanager(),
+            self._jaeger(),
+            self._prometheus(),
+            self._collector(),
+        )
 
     @property
     def otlp_grpc(self) -> str:
@@ -222,6 +123,11 @@ class Stack:
     def prometheus_url(self) -> str:
         """Prometheus' UI and API."""
         return f"http://{HOST}:{self.ports.prometheus}"
+
+    @property
+    def alertmanager_url(self) -> str:
+        """Alertmanager's UI and API, where it is installed."""
+        return f"http://{HOST}:{self.ports.alertmanager}"
 
     @property
     def collector_metrics_url(self) -> str:
@@ -252,7 +158,7 @@ class Stack:
         if not built():
             msg = f"programs missing or out of date: run `python {COLLECTOR / 'stack.py'} build`"
             raise StackError(msg)
-        self._write_targets()
+        self._write_files()
         # Prompts end up in there: nobody else on the machine is to read them.
         (self.root / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + READY_WITHIN
@@ -275,17 +181,44 @@ class Stack:
         for name in ("data", "logs", "run"):
             shutil.rmtree(self.root / name, ignore_errors=True)
 
-    def _write_targets(self) -> None:
-        """Put prometheus.yaml, as it is, beside a list of what to scrape here."""
+    def _write_files(self) -> None:
+        """Put prometheus.yaml, as it is, beside the rules and the addresses of what is here."""
         place = self.root / "run"
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(COLLECTOR / "prometheus.yaml", place / "prometheus.yaml")
+        (place / "rules").unlink(missing_ok=True)
+        (place / "rules").symlink_to(COLLECTOR / "rules")
         ports = {
             "otel-collector": self.ports.collector_metrics,
             "jaeger": self.ports.jaeger_metrics,
+            "prometheus": self.ports.prometheus,
         }
+        alertmanagers = [
+            self.ports.alertmanager for program in self.programs if program.name == "alertmanager"
+        ]
         lines = [f'- {{targets: ["{HOST}:{port}"], labels: {{job: {job}}}}}\n' for job, port in ports.items()]
         (place / "targets.yaml").write_text("".join(lines))
+        found = [f'- {{targets: ["{HOST}:{port}"]}}\n' for port in alertmanagers]
+        (place / "alertmanagers.yaml").write_text("".join(found) or "[]\n")
+        routes = (COLLECTOR / "alertmanager.yaml").read_text()
+        url = os.environ.get("ALERT_WEBHOOK_URL", ALERT_WEBHOOK)
+        (place / "alertmanager.yaml").write_text(routes.replace(ALERT_WEBHOOK, url))
+
+    def _alertmanager(self) -> list[Program]:
+        """Give Alertmanager, if there is one: it is not built from source."""
+        found = next(filter(None, map(shutil.which, ALERTMANAGERS)), None)
+        if found is None:
+            return []
+        program = self._program(
+            "alertmanager",
+            f"{self.alertmanager_url}/-/ready",
+            found,
+            f"--config.file={self.root / 'run' / 'alertmanager.yaml'}",
+            f"--storage.path={self.root / 'data' / 'alertmanager'}",
+            f"--web.listen-address={HOST}:{self.ports.alertmanager}",
+            "--cluster.listen-address=",  # there is one only
+        )
+        return [program]
 
     def _jaeger(self) -> Program:
         ready = f"http://{HOST}:{self.ports.jaeger_health}/status"
@@ -330,10 +263,14 @@ class Stack:
 def _up(stack: Stack) -> None:
     build_all()
     stack.start()
-    print(f"OTLP        {stack.otlp_grpc} (gRPC), {stack.otlp_http} (HTTP)")
-    print(f"Jaeger      {stack.jaeger_url}")
-    print(f"Prometheus  {stack.prometheus_url}")
-    print(f"events      {stack.events_file}")
+    print(f"OTLP         {stack.otlp_grpc} (gRPC), {stack.otlp_http} (HTTP)")
+    print(f"Jaeger       {stack.jaeger_url}")
+    print(f"Prometheus   {stack.prometheus_url}")
+    if any(program.name == "alertmanager" for program in stack.programs):
+        print(f"Alertmanager {stack.alertmanager_url}")
+    else:
+        print(f"no Alertmanager: alerts are only in Prometheus; install {ALERTMANAGERS[0]}")
+    print(f"events       {stack.events_file}")
 
 
 def _status(stack: Stack) -> int:
@@ -341,7 +278,7 @@ def _status(stack: Stack) -> int:
     ready = [program.running() and program.ready() for program in stack.programs]
     for program, good in zip(stack.programs, ready, strict=True):
         state = "ready" if good else "not ready" if program.running() else "stopped"
-        print(f"{program.name:<11} {state:<10} log: {program.log}")
+        print(f"{program.name:<12} {state:<10} log: {program.log}")
     return 0 if all(ready) else 1
 
 
