@@ -559,3 +559,20 @@ def test_reading_an_odd_answer_warns_nobody():
         return ask(client, endpoint)
 
     harmless(kit, program, "sync")
+
+
+@pytest.mark.parametrize("name", KITS)
+@pytest.mark.parametrize("depth", [200, 450, 980])
+def test_an_answer_of_the_caller_s_own_type_may_be_too_deep_to_read(name, depth):
+    """What the caller's model takes, its own serializer may refuse: that is bad data, and no failure."""
+    kit = KITS[name]
+    endpoint = next(iter(kit.endpoints.values()))
+    body = json.dumps({**json.loads(endpoint.bodies[0]), "id": "deep"})
+    body = body.replace('"deep"', "[" * depth + "]" * depth)
+    own = type("Own", (kit.sdk.BaseModel,), {})
+
+    async def program() -> Any:
+        client = kit.client(Line([lambda: kit.response(body.encode())]).handle, "sync")
+        client.post(endpoint.path, cast_to=own, body=endpoint.body)
+
+    harmless(kit, program, "sync")

@@ -109,7 +109,7 @@ class Call:
     def _fill(self, variables: Mapping[str, Any]) -> None:
         """Keep what the prompt was filled in with, as it is now."""
         for key, value in variables.items() if self.captures else ():
-            self.write(key, self._read(content.to_json, value))
+            self.write(key, self.read(content.to_json, value))
 
     def safely(self, what: Callable[..., Any], *args: Any) -> None:
         """Do what is ours in the midst of what is the caller's."""
@@ -130,7 +130,7 @@ class Call:
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
         for key, reader in self.bound.contents.items():
-            self.write(key, self._read(reader, body))
+            self.write(key, self.read(reader, body))
 
     def write(self, key: str, value: object) -> None:
         """Keep content for the end, if it is wanted at all."""
@@ -148,10 +148,10 @@ class Call:
         else:
             self.hurt(error)
 
-    def _read(self, reader: Callable[[Any], Any], source: Any) -> Any:
+    def read(self, reader: Callable[..., Any], *source: Any) -> Any:
         """Have a provider's function read what may not be what it says; None where it cannot."""
         try:
-            return reader(source)
+            return reader(*source)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.misread(error)
             return None
@@ -215,16 +215,16 @@ class Call:
         operation = self.bound.operation
         found: Attributes = {}
         if answer is None and self.fold is not None:
-            answer = self._read(_ANSWER, self.fold)
+            answer = self.read(_ANSWER, self.fold)
         if answer is not None:
             for reader in operation.response:
-                found.update(self._read(reader, answer) or {})
+                found.update(self.read(reader, answer) or {})
             found = cleaned(found)
-            fault = operation.fault and self._read(operation.fault, answer)
+            fault = operation.fault and self.read(operation.fault, answer)
             if fault and outcome in (s.COMPLETED, s.TRUNCATED):
                 found[s.ERROR_TYPE] = fault
             if operation.outputs and self.captures:
-                self.write(s.OUTPUT_MESSAGES, self._read(operation.outputs, answer))
+                self.write(s.OUTPUT_MESSAGES, self.read(operation.outputs, answer))
         if self._absorbed:
             missing = self._absorbed.keys() - self.attributes.keys() - found.keys()
             found.update({key: self._absorbed[key] for key in missing})
@@ -304,7 +304,7 @@ class Call:
         if error is not None:
             found[s.ERROR_TYPE] = type(error).__qualname__
             if self.bound.operation.error is not None:
-                found.update(cleaned(self._read(self.bound.operation.error, error) or {}))
+                found.update(cleaned(self.read(self.bound.operation.error, error) or {}))
             self._describe(error)
         elif s.ERROR_TYPE in found:
             outcome = s.FAILED

@@ -143,7 +143,7 @@ class Seam:
             if response is not None:
                 _bodies.Tee(call, response)
             else:
-                call.done(self._hook.answer(request, result))
+                call.done(call.read(self._hook.answer, request, result))
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)
             call.safely(call.abandoned)
