@@ -164,7 +164,7 @@ PANELS = (
         PER_SECOND,
         q.NO_SELF,
         Query("sum(rate(prometheus_rule_evaluation_failures_total[5m]))", "rules failed"),
-        Query("sum(rate(prometheus_notifications_dropped_total[5m]))", "alerts dropped"),
+        Query("sum(rate(prometheus_notifications_dropped_total[5m])) or vector(0)", "alerts dropped"),
         width=8,
     ),
     "Programs",
