@@ -131,7 +131,9 @@ def test_the_built_prometheus_is_the_images() -> None:
 def test_prometheus_is_started_alike() -> None:
     """Docker and stack.py give Prometheus the same flags."""
     command = [
-        one for one in SERVICES["prometheus"]["command"] if ".file=" not in one and ".path=" not in one
+        one
+        for one in SERVICES["prometheus"]["command"]
+        if not re.search(r"\.file=|\.path=|\.external-url=", one)
     ]
     assert command == list(PROMETHEUS_FLAGS)
 
@@ -217,6 +219,32 @@ def test_what_is_stored_or_waits_outlives_the_containers() -> None:
     assert "--storage.tsdb.path=/prometheus" in SERVICES["prometheus"]["command"]
     assert volumes["prometheus"] == {"/prometheus"}
     assert volumes["grafana"] == {"/var/lib/grafana"}
+    assert "--storage.path=/alertmanager" in SERVICES["alertmanager"]["command"]
+    assert volumes["alertmanager"] == {"/alertmanager"}
+
+
+def test_prometheus_finds_what_its_file_names() -> None:
+    """Rules and the lists of what is scraped and told stand beside the file that names them."""
+    inside = {mount.split(":")[1] for mount in SERVICES["prometheus"]["volumes"]}
+    (config,) = (one for one in SERVICES["prometheus"]["command"] if one.startswith("--config.file="))
+    place = config.partition("=")[2].rpartition("/")[0]
+    text = (COLLECTOR / "prometheus.yaml").read_text()
+    named = {match.rstrip("/*") for match in re.findall(r"\[(rules/\*|\w+)\.yaml\]", text)}
+    mounted = {one.removeprefix(f"{place}/").removesuffix(".yaml") for one in inside if one.startswith(place)}
+    assert mounted == named | {"prometheus"}
+
+
+def test_what_is_scraped_is_a_service() -> None:
+    """Every address that Prometheus is given under Docker is that of a service, at the port it listens on."""
+    listed = read(COLLECTOR / "targets.yaml") + read(COLLECTOR / "alertmanagers.yaml")
+    found = {target for group in listed for target in group["targets"]}
+    inside = {
+        f"{name}:{port.rpartition(':')[2]}" for name, service in RUNNING.items() for port in service["ports"]
+    }
+    own = {f"otel-collector:{Ports().collector_metrics}", f"jaeger:{Ports().jaeger_metrics}"}
+    assert found == own | {
+        one for one in inside if one.partition(":")[0] in ("prometheus", "alertmanager", "grafana")
+    }
 
 
 def test_every_variable_is_in_the_example() -> None:
