@@ -213,7 +213,11 @@ def test_exemplars_lead_to_jaeger() -> None:
     """The uids are fixed, and Prometheus knows where a trace is to be looked up."""
     assert SOURCES.keys() == {"prometheus", "jaeger"}
     destinations = SOURCES["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
-    assert destinations == [{"name": "trace_id", "datasourceUid": "jaeger"}]
+    assert {one["name"] for one in destinations} == {"trace_id"}
+    assert [one.get("datasourceUid") for one in destinations] == [None, "jaeger"]
+    # What may only look cannot explore: the first leads there without Grafana.
+    assert destinations[0]["url"] == "$JAEGER_UI_URL/trace/$${__value.raw}"
+    assert "JAEGER_UI_URL" in COMPOSE["grafana"]["environment"]
     assert [uid for uid, source in SOURCES.items() if source.get("isDefault")] == ["prometheus"]
 
 

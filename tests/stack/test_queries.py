@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 HALF_AN_HOUR = 1800
 
-pytestmark = pytest.mark.skipif(not built(), reason="the programs are not built: `make stack` builds them")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not built(), reason="the programs are not built: `make stack` builds them"),
+]
 
 
 @pytest.fixture(scope="module")
