@@ -21,14 +21,20 @@ needs_promtool = pytest.mark.skipif(
 )
 
 PARTS = ("bucket", "sum", "count")
-# What is not ours: Prometheus' own, and the Collector's counters, which end in _total or not.
-FOREIGN = {"up", "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"} | {
+# What is not ours: Prometheus' own, what the Collector counts of spans, and its own counters, which
+# end in _total or not.
+FOREIGN = {
+    "up",
+    "traces_span_metrics_calls_total",
+    "otelcol_exporter_queue_size",
+    "otelcol_exporter_queue_capacity",
+} | {
     f"otelcol_{what}_{signal}(_total)?"
     for what in ("receiver_refused", "receiver_failed", "exporter_send_failed", "exporter_enqueue_failed")
     for signal in ("spans", "metric_points", "log_records")
 }
 NAME = re.compile(
-    r"\b(?:genai:[\w:]+|collector:[\w:]+|(?:gen_ai|otel_genai|otelcol|genai_budget)_\w+(?:\(_total\)\?)?)"
+    r"\b(?:genai:[\w:]+|collector:[\w:]+|(?:gen_ai|otel_genai|otelcol|traces|genai_budget)_\w+(?:\(_total\)\?)?)"
 )
 LABELS = re.compile(
     r"\b(?:by|on|group_left)\s*\([^)]*\)|\b(?:gen_ai|otel_genai)_\w+\s*(?:=~?|!=)|\"[^\"_]*\w*team\""
@@ -149,3 +155,13 @@ def test_durations_have_budgets() -> None:
         if rule.get("record") == "genai_budget_seconds"
     }
     assert stages == s.MODEL_CALLS | {s.RETRIEVAL, s.EXECUTE_TOOL, s.INVOKE_AGENT, s.INVOKE_WORKFLOW}
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "agent.yaml"])
+def test_the_collector_counts_spans_by_what_alerts_ask_for(file: str) -> None:
+    """Why answers ended is told by spans alone: the Collectors that count spans keep it."""
+    counting = yaml.safe_load((COLLECTOR / file).read_text())["connectors"]["span_metrics"]
+    assert counting["namespace"].replace(".", "_") == "traces_span_metrics"
+    kept = {one["name"] for one in counting["dimensions"]}
+    assert {s.RESPONSE_FINISH_REASONS, s.PROVIDER_NAME, s.REQUEST_MODEL} <= kept
+    assert "service.name" in counting["resource_metrics_key_attributes"]
