@@ -32,6 +32,8 @@ class Asked:
     expr: str
     exemplars: bool = False
     instant: bool = False
+    labels: frozenset[str] = frozenset()
+    """What series are named by, where the answer is shown."""
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
@@ -47,11 +49,18 @@ def by_panels() -> list[Asked]:
             filled_in(target["expr"], board),
             exemplars=target["exemplar"],
             instant=target["instant"],
+            labels=frozenset(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) | columns(panel),
         )
         for name, board in DASHBOARDS.items()
         for panel in panels(board)
         for target in panel["targets"]
     ]
+
+
+def columns(panel: dict[str, Any]) -> set[str]:
+    """Give the labels that a table has columns for."""
+    named = [one["options"].get("renameByName", {}) for one in panel["transformations"]]
+    return {name for names in named for name in names if not name.startswith("Value #")}
 
 
 def filled_in(text: str, board: dict[str, Any]) -> str:

@@ -63,24 +63,19 @@ def _work(title: str, series: str, label: str, empty: str, what: str) -> tuple[P
     )
 
 
+TOOL_LABELS = {"service_name": "Service", "gen_ai_tool_name": "Tool", "gen_ai_tool_type": "Type"}
+FAILED = f'{q.SERVICE}, error_type!=""'
 PANELS = (
     *(panel for work in WORK for panel in _work(*work)),
     table(
-        "Tools by agent",
-        "The last hour; the agent is there where the tool ran within otel_genai.agent().",
+        "Tools, last hour",
+        "Runs, the seconds they took together, and how many ended with an exception.",
         q.NO_TOOLS,
-        {"gen_ai_agent_name": "Agent", "gen_ai_tool_name": "Tool"},
+        TOOL_LABELS,
         (
-            Column(
-                "Runs",
-                q.increase(f"{TOOL}_count", q.SERVICE, "gen_ai_agent_name, gen_ai_tool_name"),
-                COUNT,
-            ),
-            Column(
-                "Seconds",
-                q.increase(f"{TOOL}_sum", q.SERVICE, "gen_ai_agent_name, gen_ai_tool_name"),
-                SECONDS,
-            ),
+            Column("Runs", q.increase(f"{TOOL}_count", q.SERVICE, ", ".join(TOOL_LABELS)), COUNT),
+            Column("Seconds", q.increase(f"{TOOL}_sum", q.SERVICE, ", ".join(TOOL_LABELS)), SECONDS),
+            Column("Failed", q.increase(f"{TOOL}_count", FAILED, ", ".join(TOOL_LABELS)), COUNT),
         ),
     ),
 )

@@ -68,7 +68,7 @@ def result(prometheus: Prometheus, kind: str, **query: Any) -> Any:
 
 
 def has_data(prometheus: Prometheus, one: Asked) -> None:
-    """Ask as the panel does, for now or for the last half an hour; there must be a number."""
+    """Ask as the panel does, for now or the last half an hour: there are numbers, and labels to name them."""
     if one.instant:
         found = result(prometheus, "query", query=one.expr)["result"]
         values = [series["value"] for series in found]
@@ -78,6 +78,7 @@ def has_data(prometheus: Prometheus, one: Asked) -> None:
         found = result(prometheus, "query_range", query=one.expr, **times)["result"]
         values = [value for series in found for value in series["values"]]
     assert [value for _, value in values if math.isfinite(float(value))], one.expr
+    assert one.labels <= {label for series in found for label in series["metric"]}
 
 
 @pytest.mark.parametrize("one", asked.by_panels() + asked.by_variables(), ids=lambda one: one.who)
