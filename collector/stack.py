@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sys
@@ -43,7 +44,6 @@ PROMETHEUS_FLAGS = (
 )
 # Debian's name of it, and its own.
 ALERTMANAGERS = ("prometheus-alertmanager", "alertmanager")
-ALERT_WEBHOOK = "http://localhost:9095/alerts"
 
 
 @dataclass(frozen=True)
@@ -193,16 +193,16 @@ class Stack:
             "jaeger": self.ports.jaeger_metrics,
             "prometheus": self.ports.prometheus,
         }
-        alertmanagers = [
-            self.ports.alertmanager for program in self.programs if program.name == "alertmanager"
-        ]
+        if any(program.name == "alertmanager" for program in self.programs):
+            ports["alertmanager"] = self.ports.alertmanager
         lines = [f'- {{targets: ["{HOST}:{port}"], labels: {{job: {job}}}}}\n' for job, port in ports.items()]
         (place / "targets.yaml").write_text("".join(lines))
-        found = [f'- {{targets: ["{HOST}:{port}"]}}\n' for port in alertmanagers]
-        (place / "alertmanagers.yaml").write_text("".join(found) or "[]\n")
+        told = f'- targets: ["{HOST}:{self.ports.alertmanager}"]\n' if "alertmanager" in ports else "[]\n"
+        (place / "alertmanagers.yaml").write_text(told)
         routes = (COLLECTOR / "alertmanager.yaml").read_text()
-        url = os.environ.get("ALERT_WEBHOOK_URL", ALERT_WEBHOOK)
-        (place / "alertmanager.yaml").write_text(routes.replace(ALERT_WEBHOOK, url))
+        if url := os.environ.get("ALERT_WEBHOOK_URL"):
+            routes = re.sub(r"(?<=url: &webhook )\S+", lambda _: url, routes)
+        (place / "alertmanager.yaml").write_text(routes)
 
     def _alertmanager(self) -> list[Program]:
         """Give Alertmanager, if there is one: it is not built from source."""
