@@ -60,7 +60,7 @@ def by_panels() -> list[Asked]:
 def columns(panel: dict[str, Any]) -> set[str]:
     """Give the labels that a table has columns for."""
     named = [one["options"].get("renameByName", {}) for one in panel["transformations"]]
-    return {name for names in named for name in names if not name.startswith("Value #")}
+    return {name for names in named for name in names if name.partition(" #")[0] != "Value"}
 
 
 def filled_in(text: str, board: dict[str, Any]) -> str:

@@ -155,7 +155,9 @@ def table(
 ) -> Panel:
     """Show a row for each set of labels; `labels` names them for people; the first column is sorted by."""
     queries = tuple(Query(column.expr, column.title) for column in columns)
-    names = {f"Value #{chr(ord('A') + index)}": column.title for index, column in enumerate(columns)}
+    # So Grafana calls the values of the queries, and those of an only one just `Value`.
+    values = [f"Value #{chr(ord('A') + index)}" for index in range(len(columns))]
+    names = dict(zip(values if len(columns) > 1 else ["Value"], (one.title for one in columns), strict=True))
     order = [*labels, *names]
     organize = {
         "excludeByName": {"Time": True},

@@ -140,6 +140,19 @@ def test_variables_are_defined_and_used(name: str) -> None:
         assert all(order.index(need) < order.index(one["name"]) for need in needs)
 
 
+@each_dashboard
+def test_tables_name_every_column(name: str) -> None:
+    """Grafana calls what several queries give `Value #A` and so on, and what an only one gives `Value`."""
+    for panel in panels(DASHBOARDS[name]):
+        if panel["type"] == "table":
+            letters = [target["refId"] for target in panel["targets"]]
+            values = [f"Value #{letter}" for letter in letters] if len(letters) > 1 else ["Value"]
+            (named,) = (one["options"]["renameByName"] for one in panel["transformations"] if one["options"])
+            assert named.keys() - asked.columns(panel) == set(values)
+            shown = {one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]}
+            assert {named[value] for value in values} <= shown <= set(named.values())
+
+
 def test_all_four_can_be_chosen_somewhere() -> None:
     """Service, provider, model and team are what people want to narrow down to."""
     names = [{one["name"] for one in board["templating"]["list"]} for board in DASHBOARDS.values()]
