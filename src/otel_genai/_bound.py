@@ -67,7 +67,8 @@ class Bound:
             name = row if isinstance(row, str) else row[0]
             if not isinstance(row, str):
                 value = _attempt(row[1], value, request)  # noqa: PLW2901 (in the attribute's own type)
-            is_fit = type(value) is str and value.isascii()
+            kind = type(value)
+            is_fit = value.isascii() if kind is str else kind is int and -_LONG < value < _LONG
             if is_fit or (value := clean(value)) is not None:
                 attributes[name] = value
         if self.operation.derived is not None:
@@ -111,16 +112,16 @@ def cleaned(found: Attributes) -> Attributes:
 
 def clean(value: Any, key: str = "") -> Any:
     """Keep what an attribute can hold; None for the rest."""
+    if type(value) is list and len(value) == 1 and type(value[0]) is str and value[0].isascii():
+        return [value[0]]  # most lists are of this kind
     if key in s.USAGE:
         return value if type(value) is int and 0 <= value < _LONG else None
     if isinstance(value, str):
         return content.sendable(str.__str__(value))  # of an enum, its value
-    if isinstance(value, bool):
-        return value
+    if isinstance(value, (bool, float)):
+        return value if isinstance(value, bool) else float(value)
     if isinstance(value, int):
         return int(value) if -_LONG <= value < _LONG else None
-    if isinstance(value, float):
-        return float(value)
     return _clean_list(value, key) if isinstance(value, (list, tuple)) else None
 
 

@@ -248,8 +248,9 @@ class Call:
             found[s.LONGEST_GAP] = max(gaps)
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
+        dimensions = bound.meters.dimensions(everything)
         if bound.costs is not None:
-            priced = self._priced(bound.costs, everything, seconds)
+            priced = self._priced(bound.costs, everything, dimensions, seconds)
             found.update(priced)
             everything.update(priced)
         wanted = bool(self.written) and bound.gate.wants(outcome)
@@ -269,14 +270,14 @@ class Call:
             self._upload(cleaned[0], event)
         if event is not None:
             bound.telemetry.emit(event)
-        self._measure(everything, outcome, gaps, seconds)
+        self._measure(everything, dimensions, outcome, gaps, seconds)
 
-    def _priced(self, costs: Costs, found: Attributes, seconds: float) -> Attributes:
+    def _priced(
+        self, costs: Costs, found: Attributes, dimensions: dict[str, Any], seconds: float
+    ) -> Attributes:
         """Say what the call cost, where that is known."""
-        meters = self.bound.meters
         try:
-            further = meters.further(found)
-            return costs.tell(found, meters.dimensions(found), seconds, self.context, further)
+            return costs.tell(found, dimensions, seconds, self.context, self.bound.meters.further(found))
         except Exception as error:  # noqa: BLE001 (the guard)
             self.hurt(error)
             return {}
@@ -316,10 +317,16 @@ class Call:
             found[s.OUTCOME] = outcome
         return outcome
 
-    def _measure(self, found: Attributes, outcome: str, gaps: list[float], seconds: float) -> None:
+    def _measure(
+        self,
+        found: Attributes,
+        dimensions: dict[str, Any],
+        outcome: str,
+        gaps: list[float],
+        seconds: float,
+    ) -> None:
         meters, context = self.bound.meters, self.context
-        meters.call(outcome, found)
-        dimensions = meters.dimensions(found)
+        meters.call(outcome, dimensions, found)
         meters.tokens(found, dimensions, context)
         failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else None
         meters.duration(seconds, {**dimensions, **failure} if failure else dimensions, context)

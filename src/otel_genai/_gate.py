@@ -114,7 +114,7 @@ class Gate:
     def _clean(self, value: Any) -> tuple[Any, str]:
         """Describe media, and mask; give the result and its JSON."""
         text = content.to_json(value)
-        if _MARK in text:
+        if ";" in text and _MARK in text:  # one character is found at ten times the speed
             value = _each(value if isinstance(value, str) else json.loads(text), _described)
             text = content.to_json(value)
         if self._maskers:

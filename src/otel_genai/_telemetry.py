@@ -157,6 +157,9 @@ class Telemetry:
             logger.warning("otel-genai switches %s %s off, as it failed %d times in a row", *who, FAILURES)
 
 
+_COUNTED = (s.PROVIDER_NAME, s.REQUEST_MODEL)
+
+
 class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
@@ -170,7 +173,6 @@ class Meters:
         self._keys = signals.metric_attributes
         self._caps = telemetry.caps
         self._further = telemetry.settings.metric_dimensions
-        self._counted = (s.PROVIDER_NAME, s.REQUEST_MODEL, *self._further)
         self._durations = [telemetry.histogram(metric) for metric in signals.durations]
         self._first: list[Histogram] = []
         self._gaps: list[Histogram] = []
@@ -192,10 +194,12 @@ class Meters:
         if published and (inference or operation == s.EMBEDDINGS):
             self._usage = telemetry.histogram(s.TOKEN_USAGE)
 
-    def call(self, outcome: str, found: Mapping[str, Any]) -> None:
+    def call(self, outcome: str, dimensions: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
-            self._calls.add(1, ((s.OUTCOME, outcome), *self._caps.pairs(self._counted, found)))
+            who = [(key, dimensions[key]) for key in _COUNTED if key in dimensions]
+            further = self._caps.pairs(self._further, found) if self._further else ()
+            self._calls.add(1, ((s.OUTCOME, outcome), *who, *further))
 
     def dimensions(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Give the attributes that the metrics of an operation have."""

@@ -180,7 +180,8 @@ def plain(value: Any) -> Any:
 
 def items(value: Any) -> Iterator[Any]:
     """Go through a list as plain data; a one-shot iterator is the caller's, and is left alone."""
-    return iter([plain(item) for item in value] if isinstance(value, (list, tuple)) else [])
+    given = value if isinstance(value, (list, tuple)) else ()
+    return iter([item if type(item) is dict else plain(item) for item in given])
 
 
 def from_text(body: str | bytes) -> Any:
