@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -204,15 +205,18 @@ def test_memory_stays_within_its_limit(root: Path, capsys: pytest.CaptureFixture
 
     with collector:
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(send, range(120)))
+            list(pool.map(send, range(60)))
         with jaeger:
-            eventually(lambda: stored(jaeger, accepted))
             eventually(lambda: taken(collector))
+            for _ in range(4):  # after a long outage gRPC waits for up to two minutes before it tries again
+                with contextlib.suppress(AssertionError):
+                    eventually(lambda: stored(jaeger, accepted))
+            stored(jaeger, accepted)
     statuses = {status: answers.count(status) for status in sorted(set(answers))}
     tell(
         capsys,
-        f"960 MB sent, limit 200 MiB: {statuses}, {max(memory):.0f} MiB resident at most; "
+        f"480 MB sent, limit 200 MiB: {statuses}, {max(memory):.0f} MiB resident at most; "
         f"{len(accepted)} spans accepted, {len(accepted)} stored",
     )
     assert set(answers) <= {200, 503}
-    assert max(memory) < 512  # what docker-compose.yml gives a Collector with twice the limit
+    assert max(memory) < 400  # MiB: half of what the limiter looks at is garbage at times
