@@ -127,7 +127,6 @@ def metrics_with_secrets() -> Any:
         attributes=attributes(everywhere()), count=1, sum=1.0, time_unix_nano=1, bucket_counts=[1]
     )
     point.exemplars.add(filtered_attributes=attributes(everywhere()), as_double=1.0, time_unix_nano=1)
-    metric.sum.aggregation_temporality = 2
     counter = scoped.metrics.add(name="kept too")
     counter.sum.aggregation_temporality = 2
     counter.sum.data_points.add(attributes=attributes(everywhere()), as_int=1, time_unix_nano=1)
