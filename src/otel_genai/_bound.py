@@ -98,15 +98,13 @@ def _attempt(reader: Callable[[Any], Any], value: Any, request: Request) -> Any:
 def cleaned(found: Attributes) -> Attributes:
     """Keep what attributes can hold, and drop what is unknown."""
     kept: Attributes = {}
+    usage = s.USAGE
     for key, value in found.items():
-        if value is None:
-            continue
         kind = type(value)
-        is_fit = 0 <= value < _LONG if kind is int else kind is str and value.isascii() and key not in s.USAGE
-        if not is_fit:
-            value = clean(value, key)  # noqa: PLW2901 (rarely)
-        if value is not None:
+        if (kind is int and 0 <= value < _LONG) or (kind is str and value.isascii() and key not in usage):
             kept[key] = value
+        elif value is not None and (fit := clean(value, key)) is not None:
+            kept[key] = fit
     return kept
 
 

@@ -172,7 +172,9 @@ def _turn(message: dict[str, Any]) -> content.Message:
     if role == "tool":
         parts = [content.tool_result(message.get("tool_call_id"), message.get("content"))]
     else:
-        parts = [*said(message.get("content")), *calls(message.get("tool_calls"))]
+        parts = said(message.get("content"))
+        if message.get("tool_calls"):
+            parts += calls(message["tool_calls"])
         if message.get("refusal"):
             parts.append(content.text(message["refusal"]))
     return content.message(role, parts, message.get("name"))

@@ -232,7 +232,12 @@ def _held(value: Any) -> Any:
     """List what can be read only once, at the top and in the content of each turn."""
     if hasattr(type(value), "__next__"):
         value = _listed(value)
-    if isinstance(value, list) and any(map(_is_one_shot, value)):
+    odd = (
+        [turn for turn in value if type(turn) is not dict or type(turn.get("content")) is not str]
+        if isinstance(value, list)
+        else ()
+    )
+    if any(map(_is_one_shot, odd)):
         return [
             {**turn, "content": _listed(turn["content"])} if _is_one_shot(turn) else turn for turn in value
         ]
@@ -255,5 +260,4 @@ def _failing(error: Exception) -> Iterator[Any]:
 
 
 def _is_one_shot(turn: Any) -> bool:
-    given = turn.get("content") if isinstance(turn, dict) else None
-    return type(given) is not str and hasattr(type(given), "__next__")
+    return isinstance(turn, dict) and hasattr(type(turn.get("content")), "__next__")

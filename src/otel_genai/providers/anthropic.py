@@ -118,8 +118,11 @@ def instructions(body: Body) -> list[content.Part]:
 
 def inputs(body: Body) -> list[content.Message]:
     """Read the conversation sent."""
-    turns = (turn for turn in items(body.get("messages")) if isinstance(turn, dict))
-    return [content.message(turn.get("role"), _parts(turn.get("content"))) for turn in turns]
+    return [
+        content.message(turn.get("role"), _parts(turn.get("content")))
+        for turn in items(body.get("messages"))
+        if isinstance(turn, dict)
+    ]
 
 
 def tools(body: Body) -> list[dict[str, Any]]:
