@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from stack import DIRECT, Ports, Stack, StackError, built
 
+from e2e.images import COMPOSE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 WITHIN = 30.0
+READY_WITHIN = COMPOSE_WITHIN = 180.0
 POLL_EVERY = 0.1
 
 Found = dict[str, Any]
@@ -33,12 +35,13 @@ Series = dict[Labels, float]
 KINDS = ("spans", "metric_points", "log_records")
 FAILED = 2  # a span's status
 OF_THE_SERVICE = {"__name__", "job", "instance", "service_name", "service_instance_id"}
+MADE_HERE = re.compile(r"traces_span_metrics_|ALERTS|.*:")  # by the Collector, by rules
 OWN_METRIC = re.compile(r"^otelcol_(\w+?)(?:_total)?(?:\{.*\})? (\S+)$", re.MULTILINE)
 
 
-def eventually(check: Callable[[], Any]) -> Any:
+def eventually(check: Callable[[], Any], within: float = WITHIN) -> Any:
     """Call until it raises no more, and give what it gives; what it raises in the end is the reason."""
-    deadline = time.monotonic() + WITHIN
+    deadline = time.monotonic() + within
     while True:
         try:
             return check()
@@ -92,48 +95,74 @@ class Programs(Stack):
 
 
 class Containers(Stack):
-    """The same back end, on the same ports, as docker-compose.yml has it."""
+    """The same back end, on the same ports, as docker-compose.yml has it.
 
-    def __init__(self, root: Path) -> None:
+    With `inside` two ports are published besides, which only the programs have on loopback: where
+    the Collector and Jaeger tell of themselves.
+    """
+
+    def __init__(self, root: Path, *, inside: bool = True) -> None:
         super().__init__(root, Ports.free())
-        self._project = f"otel-genai-{uuid.uuid4().hex[:8]}"
+        self.project = f"otel-genai-{uuid.uuid4().hex[:8]}"
         self._events = root / "events.jsonl"
-        # The ports that only the programs have on loopback.
-        self._more = root / "metrics.yml"
-        self._more.write_text(
-            "services:\n"
-            f"  otel-collector: {{ports: ['127.0.0.1:{self.ports.collector_metrics}:8888']}}\n"
-            f"  jaeger: {{ports: ['127.0.0.1:{self.ports.jaeger_metrics}:14888']}}\n"
-        )
+        self._files = ["-f", str(COMPOSE)]
+        if inside:
+            more = root / "inside.yml"
+            more.write_text(
+                "services:\n"
+                f"  otel-collector: {{ports: ['127.0.0.1:{self.ports.collector_metrics}:8888']}}\n"
+                f"  jaeger: {{ports: ['127.0.0.1:{self.ports.jaeger_metrics}:14888']}}\n"
+            )
+            self._files += ["-f", str(more)]
 
-    def compose(self, *arguments: str) -> None:
-        """Run `docker compose`."""
-        files = ("-f", str(COMPOSE), "-f", str(self._more))
+    @functools.cached_property
+    def env(self) -> dict[str, str]:
+        """Name the project and the ports, the ones of services that stack.py does not run among them."""
+        asked_for = set(re.findall(r"\$\{(\w+_PORT):-", COMPOSE.read_text())) - self.ports.env().keys()
+        spare = self.ports.free().env().values()
+        return {
+            **self.ports.env(),
+            **dict(zip(sorted(asked_for), spare, strict=False)),
+            "COMPOSE_PROJECT_NAME": self.project,
+        }
+
+    def compose(self, *arguments: str, within: float = COMPOSE_WITHIN) -> str:
+        """Run `docker compose`, and give what it prints."""
         done = subprocess.run(
-            ["docker", "compose", "-p", self._project, *files, *arguments],
-            env=os.environ | self.ports.env(),
+            ["docker", "compose", *self._files, *arguments],
+            env=os.environ | self.env,
             capture_output=True,
             text=True,
             check=False,
+            timeout=within,
         )
         if done.returncode:
             msg = f"docker compose {' '.join(arguments)}: {done.stderr.strip()[-1000:]}"
             raise StackError(msg)
-
-    def missing(self) -> str:
-        """Fetch the images that are not here yet; say why if one cannot be had."""
-        try:
-            self.compose("pull", "--quiet", "--policy", "missing")
-        except StackError as error:
-            return str(error)
-        return ""
+        return done.stdout
 
     def start(self) -> None:
         """Start the containers and wait until they answer."""
-        self.compose("up", "-d")
-        health = f"http://127.0.0.1:{self.ports.collector_health}/"
-        for url in (health, f"{self.prometheus_url}/-/ready", f"{self.jaeger_url}/api/v3/services"):
-            eventually(functools.partial(get, url))
+        self.compose("up", "-d", "--pull", "never")
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until whoever has a health check is healthy, and the rest answers."""
+        eventually(self._check_ready, within=READY_WITHIN)
+
+    def _check_ready(self) -> None:
+        states = {
+            one["Service"]: (one["State"], one["Health"], one["ExitCode"])
+            for one in map(json.loads, self.compose("ps", "--all", "--format", "json").splitlines())
+        }
+        expected = {("running", "healthy", 0), ("running", "", 0), ("exited", "", 0)}
+        assert set(states.values()) <= expected, states
+        for url in (
+            f"http://127.0.0.1:{self.ports.collector_health}/",
+            f"{self.prometheus_url}/-/ready",
+            f"{self.jaeger_url}/api/v3/services",
+        ):
+            get(url)
 
     def stop(self) -> None:
         """Stop the containers; their volumes stay."""
@@ -239,9 +268,12 @@ def _list(value: Any) -> Any:
 
 
 def _series(found: list[Found]) -> dict[str, Series]:
-    """Sort values by metric and labels, without the labels that name the service."""
+    """Sort values by metric and labels, without the labels that name the service.
+
+    What nobody sent is left out: it changes by itself.
+    """
     series: dict[str, Series] = {}
-    for one in found:
+    for one in (one for one in found if not MADE_HERE.match(one["metric"]["__name__"])):
         labels = frozenset(item for item in one["metric"].items() if item[0] not in OF_THE_SERVICE)
         series.setdefault(one["metric"]["__name__"], {})[labels] = float(one["value"][1])
     return series

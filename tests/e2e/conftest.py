@@ -29,6 +29,7 @@ from e2e.backends import (
     read,
     settled,
 )
+from e2e.images import images
 from recordings import MISSING, Exchange
 
 if TYPE_CHECKING:
@@ -63,15 +64,16 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         with Programs(root) as programs:
             yield programs
         return
-    containers = Containers(root)
-    if missing := containers.missing():
-        # Where the programs show the same, their turn is enough.
-        (pytest.skip if "programs" in engines() else unavailable)(f"the images cannot be had: {missing}")
-    try:
-        containers.start()
-        yield containers
-    finally:
-        containers.purge()
+    with images() as missing:
+        if missing:
+            # Where the programs show the same, their turn is enough.
+            (pytest.skip if "programs" in engines() else unavailable)(missing)
+        containers = Containers(root)
+        try:
+            containers.start()
+            yield containers
+        finally:
+            containers.purge()
 
 
 # --- What is sent ----------------------------------------------------------------------------------------
