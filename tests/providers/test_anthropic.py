@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import copy
 import gc
@@ -10,6 +11,8 @@ import hashlib
 import inspect
 import json
 import logging
+import struct
+import zlib
 from typing import Any
 
 import anthropic
@@ -25,6 +28,7 @@ from anthropic_ways import (
     MESSAGES,
     TIDE,
     WAYS,
+    Pieces,
     Wire,
     client,
     fake,
@@ -373,6 +377,13 @@ CLASSES = [
     ("AnthropicBedrock", _AWS, "aws.bedrock", "bedrock-runtime.eu-west-1.amazonaws.com"),
     ("AnthropicBedrock", _SIGNED, "aws.bedrock", "bedrock-runtime.eu-west-1.amazonaws.com"),
     ("AnthropicBedrockMantle", _AWS, "aws.bedrock", "bedrock-mantle.eu-west-1.api.aws"),
+    # Anthropic's own platform, sold by Amazon.
+    (
+        "AnthropicAWS",
+        {"aws_region": "eu-west-1", "api_key": "key", "workspace_id": "w"},
+        "anthropic",
+        "aws-external-anthropic.eu-west-1.api.aws",
+    ),
     ("AnthropicVertex", _VERTEX, "gcp.vertex_ai", "europe-west1-aiplatform.googleapis.com"),
     (
         "AnthropicFoundry",
@@ -392,6 +403,23 @@ def _no_cloud(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def framed(body: bytes) -> Any:
+    """Answer with a stream as Bedrock sends it: https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html."""
+    header = b"".join(
+        bytes([len(key)]) + key + b"\x07" + struct.pack(">H", len(value)) + value
+        for key, value in ((b":event-type", b"chunk"), (b":message-type", b"event"))
+    )
+    frames = []
+    for line in body.splitlines():
+        if line.startswith(b"data:"):
+            payload = json.dumps({"bytes": base64.b64encode(line[5:].strip()).decode()}).encode()
+            prelude = struct.pack(">II", 16 + len(header) + len(payload), len(header))
+            frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + header + payload
+            frames.append(frame + struct.pack(">I", zlib.crc32(frame)))
+    headers = {"content-type": "application/vnd.amazon.eventstream"}
+    return http.Response(200, headers=headers, stream=Pieces(frames))
+
+
 @pytest.mark.usefixtures("_no_cloud")
 @pytest.mark.parametrize("colour", ["", "Async"], ids=["sync", "async"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -401,15 +429,12 @@ def test_the_client_class_names_the_provider(*, name, options, provider, host, s
     cls = getattr(anthropic, colour + name, None)
     if cls is None:
         pytest.skip(f"anthropic {anthropic.__version__} has no {colour}{name}")
-    if name == "AnthropicBedrock" and (stream or "api_key" not in options):
-        pytest.importorskip("botocore", reason="anthropic[bedrock] signs and reads streams with botocore")
-    if name == "AnthropicBedrock" and stream:
-        pytest.skip("Bedrock streams in a format of its own")
     if "api_key" in options and name == "AnthropicBedrock" and "api_key" not in _parameters(cls):
         pytest.skip(f"anthropic {anthropic.__version__} has no API keys for Bedrock")
 
     def answer() -> Any:
-        return reply(fake(f"messages.{'sse' if stream else 'json'}"), sse=stream)
+        body = fake(f"messages.{'sse' if stream else 'json'}")
+        return framed(body) if stream and name == "AnthropicBedrock" else reply(body, sse=stream)
 
     async def call(c: Any) -> Any:
         got = await now(c.messages.create(**MESSAGES, stream=stream))
