@@ -64,7 +64,7 @@ PANELS = (
         "Per second: what a back end would not take, or a full queue could not hold.",
         PER_SECOND,
         q.NO_SELF,
-        Query(_lost("exporter_send_failed", "exporter_enqueue_failed")),
+        Query("sum(collector:lost:rate5m) or vector(0)"),
         steps=above(0.001, 1),
     ),
     *(
@@ -123,7 +123,7 @@ PANELS = (
         q.NO_SELF,
         Query(_lost("receiver_refused"), "refused"),
         Query(_lost("receiver_failed"), "failed in the pipeline"),
-        Query(_lost("exporter_send_failed", "exporter_enqueue_failed"), "lost"),
+        Query("sum(collector:lost:rate5m) or vector(0)", "lost"),
     ),
     graph(
         "Memory",
