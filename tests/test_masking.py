@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import time
 
@@ -79,6 +80,61 @@ def test_what_is_meant_is_found(kind, secret):
     mask = maskers([kind])
     for text in (f"{secret} is it", f"it is {secret}, really", f'it is "{secret}"', secret):
         assert masked(text, mask) == text.replace(secret, f"[{kind.removesuffix('s')}]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "left"),
+    [
+        ("card", "card 4111 1111 1111 1111 12/27 CVC 123", "card [card] 12/27 CVC 123"),
+        ("card", "7 4111 1111 1111 1111, 1234 5500000000000004", "7 [card], 1234 [card]"),
+        ("card", "4111 1111 1111 1111 123", "[card] 123"),
+        ("card", "No.4111111111111111", "No.[card]"),
+        ("iban", "DE89370400440532013000 BIC COBADEFFXXX", "[iban] BIC COBADEFFXXX"),
+        ("iban", "DE89 3704 0044 0532 0130 00 GB29 NWBK 6016 1331 9268 19", "[iban] [iban]"),
+        ("ip", "10.0.0.1:8080", "[ip]:8080"),
+        ("ip", "ip:10.0.0.1 ip:2001:db8::1 ::ffff:10.0.0.1", "ip:[ip] ip:[ip] [ip]"),
+        ("phone", "1-202-555-0123", "[phone]"),
+        ("email", "jo@example.org_ jo@example.com2", "[email]_ [email]2"),
+        ("keys", "redis://:hunter2@db", "redis://[key]@db"),
+        ("keys", "Authorization: Basic am86aHVudGVyMg==", "Authorization: Basic [key]"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_it_hides_nothing(kind, text, left):
+    """Another number, a word in capitals, a port."""
+    assert masked(text, maskers([kind])) == left
+
+
+@pytest.mark.parametrize(("kind", "secret"), [(kind, one) for kind in FOUND for one in FOUND[kind]])
+@pytest.mark.parametrize(
+    "before", ["密钥是", '{"cut": "line\\n', '{"cut": "\\u5bc6', 'x {"a": "b\\t'], ids=["word", "n", "u", "t"]
+)
+def test_scripts_without_spaces_and_json_that_was_cut_hide_nothing(kind, secret, before):
+    """The letters of a word, or of an escape, stand right before it."""
+    assert secret not in masked(f"{before}{secret}的", maskers([kind]))
+
+
+def test_json_in_json_is_masked_and_stays_json():
+    """As a text of its own, behind white space, with its quotes and escapes."""
+    mask = maskers(["keys", "email"])
+    known = {"to": "line\nsk-proj-Abc123Abc123Abc123", "jo@example.org": ["\u00fcjo@example.org"]}
+    for text in (json.dumps(json.dumps(json.dumps(known))), f"\n {json.dumps(known)}"):
+        found = masked(text, mask)
+        assert "sk-proj" not in found
+        assert "example" not in found
+        while isinstance(found, str):
+            found = json.loads(found)
+        assert found == {"to": "line\n[key]", "[email]": ["[email]"]}
+    assert masked('"Hello" she said', mask) == '"Hello" she said'
+
+
+def test_a_masker_that_fails_fails_on_json_too():
+    """Whatever it raises: a text that was not masked is not given back."""
+
+    def picky(text):
+        return text if text.startswith("{") else int("no number")
+
+    with pytest.raises(ValueError, match="no number"):
+        masked('{"a": "b"}', [picky])
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, one) for kind in NOT_FOUND for one in NOT_FOUND[kind]])

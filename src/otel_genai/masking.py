@@ -10,36 +10,42 @@ import contextlib
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Masker = Callable[[str], str]
 
+_ESCAPED = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})"
+"""Behind an escape of JSON, where a text is JSON that was cut, or has some in its midst."""
+_ESCAPED_AND = r"(?<=\\[bfnrt].)|(?<=\\u[0-9A-Fa-f]{4}.)"
+"""The same behind the character after it: what begins with one of few characters is found more quickly."""
+
 _KEYS = re.compile(
-    r"""
+    rf"""
     -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | \b(?:
-        sk-[A-Za-z0-9_-]{16,}                       # OpenAI, Anthropic, OpenRouter, DeepSeek
-      | (?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,} # Stripe
-      | (?:AKIA|ASIA)[0-9A-Z]{16}                   # AWS
-      | AIza[0-9A-Za-z_-]{35}                       # Google
-      | ya29\.[0-9A-Za-z_-]{20,}
-      | gh[pousr]_[A-Za-z0-9]{30,}                  # GitHub
-      | github_pat_[A-Za-z0-9_]{30,}
-      | glpat-[A-Za-z0-9_-]{16,}                    # GitLab
-      | xox[abeoprs]-[A-Za-z0-9-]{10,}              # Slack
-      | hf_[A-Za-z0-9]{30,}                         # Hugging Face
-      | gsk_[A-Za-z0-9]{30,}                        # Groq
-      | xai-[A-Za-z0-9]{30,}
-      | pplx-[A-Za-z0-9]{30,}                       # Perplexity
-      | r8_[A-Za-z0-9]{30,}                         # Replicate
-      | npm_[A-Za-z0-9]{30,}
-      | pypi-[A-Za-z0-9_-]{30,}
-      | SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}  # SendGrid
-      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # JSON web tokens
+    | (?:(?<![A-Za-z0-9])|{_ESCAPED})(?:
+        sk-[A-Za-z0-9_-]{{16,}}                       # OpenAI, Anthropic, OpenRouter, DeepSeek
+      | (?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{{16,}} # Stripe
+      | (?:AKIA|ASIA)[0-9A-Z]{{16}}                   # AWS
+      | AIza[0-9A-Za-z_-]{{35}}                       # Google
+      | ya29\.[0-9A-Za-z_-]{{20,}}
+      | gh[pousr]_[A-Za-z0-9]{{30,}}                  # GitHub
+      | github_pat_[A-Za-z0-9_]{{30,}}
+      | glpat-[A-Za-z0-9_-]{{16,}}                    # GitLab
+      | xox[abeoprs]-[A-Za-z0-9-]{{10,}}              # Slack
+      | hf_[A-Za-z0-9]{{30,}}                         # Hugging Face
+      | gsk_[A-Za-z0-9]{{30,}}                        # Groq
+      | xai-[A-Za-z0-9]{{30,}}
+      | pplx-[A-Za-z0-9]{{30,}}                       # Perplexity
+      | r8_[A-Za-z0-9]{{30,}}                         # Replicate
+      | npm_[A-Za-z0-9]{{30,}}
+      | pypi-[A-Za-z0-9_-]{{30,}}
+      | SG\.[A-Za-z0-9_-]{{16,}}\.[A-Za-z0-9_-]{{16,}}  # SendGrid
+      | eyJ[A-Za-z0-9_-]{{8,}}\.eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]*  # JSON web tokens
     )
-    | (?<=://)[^\s/:@]+:[^\s/@]+(?=@)               # user:password in a URL
-    | (?i:(?<=bearer\ )[A-Za-z0-9._~+/=-]{16,})
+    | (?<=://)[^\s/:@]*:[^\s/@]+(?=@)               # user:password in a URL
+    | (?i:(?<=bearer\ )[A-Za-z0-9._~+/=-]{{16,}})
+    | (?i:(?<=authorization:\ basic\ )[A-Za-z0-9+/=]{{8,}})
     """,
     re.VERBOSE,
 )
@@ -48,71 +54,131 @@ _KEY_MARKS = (
     "github_pat_", "glpat-", "xox", "hf_", "gsk_", "xai-", "pplx-", "r8_", "npm_", "pypi-", "SG.", "eyJ",
     "PRIVATE KEY", "://",
 )  # fmt: skip
-"""One of these is in every key that the pattern finds, but for bearer tokens: to look for them is quick."""
-_KEY_MIN = 7
-"""Characters of the shortest text with a key in it: `://u:p@`."""
+"""One of these is in every key that the pattern finds, but for those of headers: they are quickly found."""
+_KEY_MIN = 6
+"""Characters of the shortest text with a key in it: `://:p@`."""
+_SCHEMES = ("bearer ", "basic ")
 _LONG = 64
 _DIGIT = re.compile(r"\d")
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b")
+_EMAIL = re.compile(
+    r"(?:(?<![\w.+-])[\w.+%-]{1,64}|(?<![A-Za-z0-9_.+%-])[A-Za-z0-9_.+%-]{1,64})"
+    r"@(?:[\w-]{1,63}\.){1,8}(?:[A-Za-z]{2,24}|[^\W\d_]{2,24})"
+)
 _PHONE = re.compile(
-    r"""
-    (?<![\w.+-])(?<!\d[ ])
-    (?: (?:\+|00)[1-9](?:[ ().\/-]{0,2}\d){6,13}          # with the country's code
-      | \(\d{2,5}\)[ ]?\d{3,4}[ .-]?\d{3,4}
-      | \d{3}[-. ]\d{3}[-. ]\d{4}
-      | 0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}
-    ) (?!\w)
+    rf"""
+    (?=[\d+(])(?:(?<![A-Za-z\d_.+-])|{_ESCAPED})(?<!\d[ ])
+    (?: (?:\+|00)[1-9](?:[ ().\/-]{{0,2}}\d){{6,13}}          # with the country's code
+      | \(\d{{2,5}}\)[ ]?\d{{3,4}}[ .-]?\d{{3,4}}
+      | (?:1[-. ])?\d{{3}}[-. ]\d{{3}}[-. ]\d{{4}}
+      | 0\d{{1,4}}[ /-]\d{{3,4}}(?:[ -]?\d{{2,4}}){{1,2}}
+    ) (?![A-Za-z\d_])
     """,
     re.VERBOSE,
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
+_CARD = re.compile(
+    rf"""
+    \d(?:(?<![A-Za-z\d_]\d)(?<!\d\.\d)(?<![A-Za-z\d_]-\d)|{_ESCAPED_AND})
+    (?: \d{{3}}[ -]?\d{{4}}[ -]?\d{{4}}[ -]?\d{{1,7}}(?:[ -]\d{{3}})?
+      | \d{{3}}[ -]\d{{6}}[ -]\d{{4,5}}
+    ) (?!-?[A-Za-z\d_])
+    """,
+    re.VERBOSE,
+)
+_IBAN = re.compile(
+    rf"[A-Z](?:(?<![A-Za-z\d_][A-Z])|{_ESCAPED_AND})[A-Z]\d{{2}}(?: ?[A-Z\d]){{11,30}}(?![A-Za-z\d_])",
+    re.ASCII,
+)
 _IP = re.compile(
-    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)"
+    rf"""
+    [\da-fA-F:]
+    (?: (?:(?<![A-Za-z\d_.:].)|(?<=[g-zG-Z]:.)|{_ESCAPED_AND})
+        (?: (?<!:)[\da-fA-F]{{0,3}}: | (?<=:)[\da-fA-F]{{0,4}}: )
+        (?: (?:[\da-fA-F]{{0,4}}:){{0,6}}\d{{1,3}}(?:\.\d{{1,3}}){{3}}
+          | [\da-fA-F]{{0,4}}(?::[\da-fA-F]{{0,4}}){{0,6}}
+        ) (?![A-Za-z\d_:])
+      | (?<=\d)(?:(?<![A-Za-z\d_].)(?<!\d\..)|{_ESCAPED_AND})\d{{0,2}}(?:\.\d{{1,3}}){{3}}(?![A-Za-z\d_])
+    ) (?!\.\d)
+    """,
+    re.VERBOSE,
 )
 _LUHN = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_CARD_MIN, _IBAN_MIN = 13, 15
+"""Digits and characters of the shortest."""
 
 
-def _is_card(found: str) -> bool:
-    """Whether the last digit is the checksum of the others (Luhn)."""
-    digits = [int(digit) for digit in found if digit.isdigit()][::-1]
-    total = sum(digits[::2]) + sum(_LUHN[digit] for digit in digits[1::2])
-    return total % 10 == 0 and any(digits)
+def _card(found: str) -> int:
+    """Say how much of it is a card's number: the last digit is the checksum of the others (Luhn)."""
+    for end in _ends(found):
+        digits = [int(digit) for digit in found[:end] if digit.isdigit()][::-1]
+        total = sum(digits[::2]) + sum(_LUHN[digit] for digit in digits[1::2])
+        if len(digits) >= _CARD_MIN and total % 10 == 0 and any(digits):
+            return end
+    return 0
 
 
-def _is_iban(found: str) -> bool:
-    """Whether the two digits after the country are the checksum of the rest (ISO 7064, mod 97)."""
-    plain = found.replace(" ", "")
-    number = "".join(str(int(one, 36)) for one in plain[4:] + plain[:4])
-    return int(number) % 97 == 1
+def _iban(found: str) -> int:
+    """Say how much of it is an IBAN: as far as the two digits after the country are its checksum (mod 97)."""
+    for end in _ends(found):
+        plain = found[:end].replace(" ", "")
+        if (
+            len(plain) >= _IBAN_MIN
+            and int("".join(str(int(one, 36)) for one in plain[4:] + plain[:4])) % 97 == 1
+        ):
+            return end
+    return 0
 
 
-def _is_address(found: str) -> bool:
+def _ends(found: str) -> Iterator[int]:
+    """Give the places where what was found may end, the last one first: behind it may be another number."""
+    yield len(found)
+    yield from (at for at in range(len(found) - 1, 0, -1) if found[at] in " -")
+
+
+def _address(found: str) -> int:
     try:
         ipaddress.ip_address(found)
     except ValueError:
-        return False
-    return found not in ("::", "0.0.0.0")  # noqa: S104 (nobody's address)
+        return 0
+    return 0 if found in ("::", "0.0.0.0") else len(found)  # noqa: S104 (nobody's address)
 
 
 def _replacing(
     pattern: re.Pattern[str],
     by: str,
-    only: Callable[[str], bool] | None,
+    only: Callable[[str], int] | None,
     worth: Callable[[str], object] = bool,
 ) -> Masker:
-    """Make the masker that replaces what a pattern finds, in texts that are worth the search."""
+    """Make the masker that replaces what a pattern finds, in texts that are worth the search.
 
-    def replacement(found: re.Match[str]) -> str:
-        return by if only is None or only(found[0]) else found[0]
+    Where `only` is given, it says how many characters of a find are it: with none, the search goes on behind
+    the first of them.
+    """
 
-    return lambda text: pattern.sub(replacement, text) if worth(text) else text
+    def mask(text: str) -> str:
+        if not worth(text):
+            return text
+        return pattern.sub(by, text) if only is None else _checked(text, pattern, by, only)
+
+    return mask
+
+
+def _checked(text: str, pattern: re.Pattern[str], by: str, only: Callable[[str], int]) -> str:
+    pieces, end = [], 0
+    found = pattern.search(text)
+    while found is not None:
+        at = found.start()
+        length = only(found[0])
+        if length:
+            pieces += [text[end:at], by]
+            end = at + length
+        found = pattern.search(text, max(end, at + 1))
+    return "".join(pieces) + text[end:]
 
 
 def _may_have_key(text: str) -> bool:
     if len(text) < _KEY_MIN:
         return False
-    return any(mark in text for mark in _KEY_MARKS) or "bearer " in text.lower()
+    return any(mark in text for mark in _KEY_MARKS) or any(word in text.lower() for word in _SCHEMES)
 
 
 def _may_have_digit(text: str) -> object:
@@ -125,16 +191,18 @@ def _may_have_address(text: str) -> object:
     return text.count(":") > 1 or _may_have_digit(text)
 
 
+_OPEN = ("{", "[", '"')
+"""What JSON with texts in it begins with."""
 PHONE = "phone"
-_SOUGHT: dict[str, tuple[re.Pattern[str], str, Callable[[str], bool] | None, Callable[[str], object]]] = {
+_SOUGHT: dict[str, tuple[re.Pattern[str], str, Callable[[str], int] | None, Callable[[str], object]]] = {
     "keys": (_KEYS, "[key]", None, _may_have_key),
     "email": (_EMAIL, "[email]", None, lambda text: "@" in text),
-    "card": (_CARD, "[card]", _is_card, _may_have_digit),
-    "iban": (_IBAN, "[iban]", _is_iban, _may_have_digit),
+    "card": (_CARD, "[card]", _card, _may_have_digit),
+    "iban": (_IBAN, "[iban]", _iban, _may_have_digit),
     PHONE: (_PHONE, "[phone]", None, _may_have_digit),
-    "ip": (_IP, "[ip]", _is_address, _may_have_address),
+    "ip": (_IP, "[ip]", _address, _may_have_address),
 }
-"""The pattern, what stands in its place, what a find must be, and a quick look that rules most texts out."""
+"""The pattern, what stands in its place, how much of a find is it, and a quick look that spares most."""
 BUILT_IN: dict[str, Masker] = {name: _replacing(*sought) for name, sought in _SOUGHT.items()}
 """API keys and tokens of well-known providers, e-mail addresses, payment cards and IBANs with a right
 checksum, phone numbers, IP addresses."""
@@ -211,14 +279,24 @@ def _dict(value: dict[Any, Any], by: Iterable[Masker]) -> dict[Any, Any]:
 
 
 def _text(text: str, by: Iterable[Masker]) -> str:
-    if text[:1] in ("{", "["):
-        with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(text)
-            clean = masked(found, by)
-            return text if clean == found else json.dumps(clean, ensure_ascii=False)
+    if text[:1] in _OPEN or text[:1].isspace():
+        with contextlib.suppress(RecursionError):
+            found = _decoded(text)
+            if found is not None:
+                clean = masked(found, by)
+                return text if clean == found else json.dumps(clean, ensure_ascii=False)
     for masker in by:
         text = masker(text)
         if not isinstance(text, str):
             msg = f"a masker gave {type(text).__name__}, not a text"
             raise TypeError(msg)
     return text
+
+
+def _decoded(text: str) -> Any:
+    """Read JSON that has texts in it; None for all else."""
+    try:
+        found = json.loads(text) if text.lstrip()[:1] in _OPEN else None
+    except ValueError:
+        return None
+    return found if isinstance(found, (dict, list, str)) else None
