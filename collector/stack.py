@@ -309,6 +309,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.stop()
             if chosen.purge:
                 stack.purge()
+            else:
+                print(f"data and logs stay in {stack.root}; `down --purge` deletes them")
     except StackError as error:
         print(f"stack.py: {error}", file=sys.stderr)
         return 1
