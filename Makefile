@@ -19,7 +19,8 @@ help:
 	@echo "make lint types      each alone; make format mends what can be mended"
 	@echo "make soak            what takes longer, and every Python that is supported"
 	@echo "make bench [QUICK=1] what telemetry costs, next to hand-written and official telemetry"
-	@echo "make stack           Collector, Jaeger and Prometheus without Docker (needs Go); make stack-down"
+	@echo "make stack           all of the back end but Grafana, without Docker (needs Go)"
+	@echo "make stack-down      stop it; with PURGE=1 delete what it stored, too"
 	@echo "make clean           remove environments and what was built"
 
 # An environment is made anew when the dependencies change.
@@ -109,7 +110,7 @@ stack:
 	$(PYTHON) collector/stack.py up
 
 stack-down:
-	$(PYTHON) collector/stack.py down
+	$(PYTHON) collector/stack.py down $(if $(PURGE),--purge)
 
 clean:
 	rm -rf .venv .venv-* .stack dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
