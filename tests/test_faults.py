@@ -325,7 +325,7 @@ KNOWN = {
     ASKED_FOR: (
         "_telemetry.active", "_context.Block.__enter__", "_context.Block.__exit__",
         "_context._ScopeBlock.__init__", "_context.context", "_context.suppress", "content.messages",
-        "masking.maskers", "_whose.attributes", "_whose._prompt", "_whose._value",
+        "masking.maskers", "_whose.attributes", "_whose._prompt", "_whose._value", "_whose.variables",
         "content.parts",
     ),
 }  # fmt: skip
