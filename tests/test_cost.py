@@ -244,9 +244,9 @@ def test_another_currency_is_not_added_to_dollars(costs, books):
 def test_a_model_without_a_price_is_counted_and_costs_nothing_known(costs, books, provider, model):
     """It is never 0 $."""
     found = {**CALL, s.PROVIDER_NAME: provider, s.REQUEST_MODEL: model, s.RESPONSE_MODEL: model}
-    assert known(costs, found).tell(found, WHO, 1.0) == {}
-    names = ((s.PROVIDER_NAME, provider), (s.REQUEST_MODEL, model), (s.RESPONSE_MODEL, model))
-    assert books[s.UNPRICED] == {names: 1}
+    names = {s.PROVIDER_NAME: provider, s.REQUEST_MODEL: model, s.RESPONSE_MODEL: model}
+    assert known(costs, found).tell(found, names, 1.0) == {}
+    assert books[s.UNPRICED] == {tuple(names.items()): 1}
     assert books[s.COST] == {}
 
 
@@ -520,6 +520,30 @@ def test_the_asked_for_name_counts_too(books):
     prices = own({"model": "gpt-4o-mini", "provider": "OpenAI", "input": 7, "output": 7})
     costs = known(_cost.Costs(books.counter, prices, fail=_raise))
     assert costs.tell(CALL, WHO, 1.0)[s.USAGE_COST_AMOUNT] == 1200 * 7 / 1e6
+
+
+def test_the_users_price_is_known_at_once(books):
+    """For the first call, too, and for one that another name answers than was asked for."""
+    costs = _cost.Costs(books.counter, own({"model": "gpt-4o*", "input": 1.0, "output": 2.0}), fail=_raise)
+    told = costs.tell(CALL, WHO, 1.0)
+    assert told[s.USAGE_COST_AMOUNT] == pytest.approx((1000 + 200 * 2) / 1e6)
+    assert told[s.PRICES] == "own"
+
+
+def test_models_that_have_no_price_are_capped_too():
+    """As on every metric: the rest is `_other`."""
+    with testing.capture(cost=True, metric_limit=3) as seen:
+        for number in range(9):
+            with otel_genai.inference(f"nobody-{number}", provider="openai") as call:
+                call.usage(input_tokens=1, output_tokens=1)
+            with otel_genai.inference(f"nobody-{number}", provider="openai"):
+                pass
+    for name in (s.UNPRICED.name, s.USAGE_MISSING.name):
+        points = seen.metrics[name]
+        assert sum(point["value"] for point in points) == 9
+        assert {point["attributes"][s.REQUEST_MODEL] for point in points} == {
+            "nobody-0", "nobody-1", "nobody-2", "_other"
+        }  # fmt: skip
 
 
 def test_the_first_entry_that_fits_holds():

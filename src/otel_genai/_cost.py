@@ -125,6 +125,10 @@ class Costs:
             return {}  # no model was called that anybody could name
         began = time.time() - seconds
         rates = self._rates.get(key, _UNSEEN)
+        if rates is _UNSEEN and self._own:  # these need no table, and no waiting
+            mine = _pricelist.find(self._own, key[0], key[1:3])
+            if mine is not None:
+                rates = self._keep(key, mine)
         if rates is _UNSEEN or (rates is not None and rates.until <= began):
             usage = {name: found[name] for name in _KEPT_KEYS if name in found}
             if len(self._late) < LATE:
@@ -133,6 +137,12 @@ class Costs:
                 self._count(None, Ended(usage, dimensions, seconds, context, further))
             return {}
         return self._count(rates, Ended(found, dimensions, seconds, context, further))
+
+    def _keep(self, key: Key, rates: _prices.Rates | None) -> _prices.Rates | None:
+        if len(self._rates) >= KEPT:
+            self._rates.clear()
+        self._rates[key] = rates
+        return rates
 
     def _pass_on(self, found: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
         """Count what the answer itself says that it cost."""
@@ -150,12 +160,12 @@ class Costs:
         if not is_told:
             if usage.get(s.OUTCOME) == s.FAILED and not _has_usage(usage):
                 return {}  # nothing was answered, and nothing is asked for it
-            self._missing.add(1, _names(usage))
+            self._missing.add(1, _names(ended.dimensions))
             if rates is None or rates.steps:
                 return {}
         amount = rates.amount(usage, ended.seconds) if rates is not None else None
         if rates is None or amount is None:
-            self._unpriced.add(1, _names(usage))
+            self._unpriced.add(1, _names(ended.dimensions))
             return {}
         self._spend(amount, s.COST_LOCAL, ended)
         return {
@@ -304,8 +314,9 @@ def _has_usage(usage: Mapping[str, Any]) -> bool:
     return any(usage.get(name) for name in (s.USAGE_INPUT_TOKENS, s.USAGE_OUTPUT_TOKENS))
 
 
-def _names(usage: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, usage[name]) for name in _NAMED if isinstance(usage.get(name), str))
+def _names(dimensions: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Name the model as metrics do: capped."""
+    return tuple((name, dimensions[name]) for name in _NAMED if isinstance(dimensions.get(name), str))
 
 
 def _say_if_old() -> None:
