@@ -86,6 +86,67 @@ def test_a_call_can_only_have_less_than_the_settings_allow(outer, inner):
     assert bool(recorded(after)) is outer.on_span
 
 
+@pytest.mark.parametrize("inner", otel_genai.Capture)
+@pytest.mark.parametrize("outer", otel_genai.Capture)
+def test_a_call_within_another_for_the_same_can_have_less_too(outer, inner):
+    """Its content is taken over to the places of the outer one, or to none."""
+    with (
+        testing.capture(toy.PROVIDER, capture=outer, emit_event=True) as seen,
+        otel_genai.inference("m", provider="toy"),
+        otel_genai.context(capture=inner),
+    ):
+        toy.Client().chat()
+    [span], [event] = seen.spans, seen.events
+    allowed = (not outer.on_span or inner.on_span) and (not outer.on_event or inner.on_event)
+    assert bool(recorded(span)) is (allowed and outer.on_span)
+    assert bool(recorded(event)) is (allowed and outer.on_event)
+
+
+class Group(Exception):  # noqa: N818 (as Python's own, which 3.10 lacks)
+    """Exceptions of several tasks."""
+
+    def __init__(self, *exceptions):
+        """Keep them."""
+        super().__init__("CANARY")
+        self.exceptions = exceptions
+
+
+@otel_genai.workflow("w")
+@otel_genai.agent("a")
+def answered(around, narrow):
+    """Ask a model that refuses, and tell it in one way or another."""
+
+    def refuse(_body):
+        raise ConnectionError("CANARY")
+
+    try:
+        with otel_genai.context(**narrow):
+            toy.Client(refuse).chat()
+    except ConnectionError as error:
+        if around == "raised from it":
+            raise ValueError("it said CANARY") from error
+        found = error
+    raise Group(found) if around == "in a group" else found
+
+
+@pytest.mark.parametrize("around", ["as it is", "raised from it", "in a group"])
+@pytest.mark.parametrize(
+    ("modes", "narrow"),
+    [({"capture_operations": {"chat": "NO_CONTENT"}}, {}), ({}, {"capture": "NO_CONTENT"})],
+    ids=["operation", "context"],
+)
+def test_an_error_of_a_call_without_content_is_without_it_on_the_spans_around(modes, narrow, around):
+    """It passes through them, and may echo the prompt there, too."""
+    with testing.capture(toy.PROVIDER, capture="SPAN_ONLY", **modes) as seen:
+        with pytest.raises(Exception, match="CANARY"):
+            answered(around, narrow)
+        with pytest.raises(ValueError, match="OTHER"), otel_genai.workflow("w"):
+            raise ValueError("OTHER")
+    assert "CANARY" not in json.dumps(seen.spans[:3])
+    assert {span["status"] for span in seen.spans} == {"ERROR"}
+    assert "OTHER" in json.dumps(seen.spans[3])
+
+
 def test_a_share_of_the_traces_is_captured_whole():
     """One in two of a thousand, give or take; every span of a trace or none."""
     with testing.capture(toy.PROVIDER, capture="SPAN_ONLY", capture_sample=0.5) as seen:
@@ -154,7 +215,16 @@ def test_masks_of_ones_own_come_first():
     assert told == {"[masked]": [inner, "[card]", 7, None, True], "[masked] 2": "a [masked]"}
 
 
-@pytest.mark.parametrize("bad", [lambda _: 1 / 0, lambda _: None], ids=["raises", "gives no text"])
+def picky(text):
+    """Mask nothing but what says so, and fail with it."""
+    if "CANARY" in text:
+        raise UnicodeError("cannot mask " + text)
+    return text
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda _: 1 / 0, lambda _: None, picky], ids=["raises", "gives no text", "repeats it"]
+)
 def test_a_masker_that_fails_leaks_nothing(lenient, caplog, bad):
     """The content is left out, the failure counted and told without it; the rest is recorded each time."""
     with testing.capture(toy.PROVIDER, capture="SPAN_AND_EVENT", mask=[bad]) as seen:
@@ -304,3 +374,13 @@ def test_a_user_s_id_can_be_replaced_by_its_keyed_hash():
         told.append(user)
     assert told[0] == told[1] != told[2]
     assert told[0] == hmac.new(b"first", b"jo@example.org", hashlib.sha256).hexdigest()
+
+
+def test_a_user_s_id_that_was_sent_is_hashed_unless_it_is_one():
+    """The sender may have no key; what has been hashed there is the same here."""
+    digest = hmac.new(b"key", b"jo@example.org", hashlib.sha256).hexdigest()
+    with testing.capture(toy.PROVIDER, user_key="key", baggage="user") as seen:
+        for sent in ("jo%40example.org", digest):
+            with otel_genai.extract_context({"baggage": f"user.id={sent}"}):
+                toy.Client().chat()
+    assert [span["attributes"]["user.id"] for span in seen.spans] == [digest, digest]

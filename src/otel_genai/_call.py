@@ -19,7 +19,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span
 from otel_genai import _context, _guard, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
-from otel_genai._gate import Cleaned
+from otel_genai._gate import Cleaned, hush, is_hushed, within
 from otel_genai.spec import Attributes, Body
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Call:
         "context",
         "fold",
         "found",
+        "hushed",
         "on_event",
         "on_hook",
         "on_span",
@@ -73,6 +74,7 @@ class Call:
         self.fold: Any = None
         self.times: list[float] = []
         self.terminated = False
+        self.hushed: frozenset[int] = frozenset()
         self.asked = False
         """Whether the stream's usage was asked for by us alone, so that the caller must not see it."""
         self.open = [True]
@@ -100,8 +102,7 @@ class Call:
             if bound.costs is not None:
                 bound.costs.expect(self.attributes)
         else:
-            outer = self.outer
-            self.on_span, self.on_event, self.on_hook = outer.on_span, outer.on_event, outer.on_hook
+            self.on_span, self.on_event, self.on_hook = within(around, self.outer)
         if around is not None and around.variables and bound.operation.name in s.INFERENCE:
             self._fill(around.variables)
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
@@ -144,7 +145,8 @@ class Call:
     def misread(self, error: Exception) -> None:
         """Tell data that is not what it should be, which is nobody's failure, from a failure of ours."""
         if isinstance(error, BAD_DATA):
-            logger.debug("%s: a body could not be read: %r", self.bound.operation.name, error)
+            name = type(error).__qualname__  # its message may be content
+            logger.debug("%s: a body could not be read: %s", self.bound.operation.name, name)
         else:
             self.hurt(error)
 
@@ -164,6 +166,8 @@ class Call:
     def failed(self, error: BaseException, answer: Any = None) -> None:
         """End: the call raised. What only stops a program or a task is nobody's error."""
         if isinstance(error, Exception):
+            if not self.on_span:
+                hush(self.scope, error)
             self._end(s.FAILED, answer, error)
         else:
             self._end(s.CANCELLED if type(error).__name__ in _CANCELLATIONS else s.STOPPED, answer)
@@ -298,7 +302,7 @@ class Call:
 
     def leak(self, error: Exception) -> None:
         """Count a masker or a hook that failed: what it was given is left out, and the rest goes on."""
-        self.bound.telemetry.failed(*self.bound.who, error, again=True)
+        self.bound.telemetry.failed(*self.bound.who, error, again=True, private=True)
 
     def _judge(self, found: Attributes, outcome: str, error: Exception | None) -> str:
         """Say how the call ended, and mark the span if that is an error."""
@@ -328,7 +332,7 @@ class Call:
         meters, context = self.bound.meters, self.context
         meters.call(outcome, dimensions, found)
         meters.tokens(found, dimensions, context)
-        failure = {s.ERROR_TYPE: found[s.ERROR_TYPE]} if s.ERROR_TYPE in found else None
+        failure = meters.failure(found[s.ERROR_TYPE]) if s.ERROR_TYPE in found else None
         meters.duration(seconds, {**dimensions, **failure} if failure else dimensions, context)
         if self.times:
             meters.first_chunk(found[s.RESPONSE_TIME_TO_FIRST_CHUNK], dimensions, context)
@@ -340,7 +344,7 @@ class Call:
         """Mark the span as an error; a provider's message can echo the prompt, so it is content."""
         details = {s.EXCEPTION_TYPE: type(error).__qualname__}
         description = None
-        if self.on_span and self.span.is_recording():
+        if self.on_span and self.span.is_recording() and not is_hushed(error, self.hushed):
             trace = "".join(traceback.format_exception(error))
             told = self.bound.gate.error(str(error), trace, self.leak)
             if told is not None:

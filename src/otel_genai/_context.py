@@ -326,9 +326,7 @@ class _ScopeBlock(Block):
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
         around, below = current(here), carried(here)
-        attributes = self._attributes
-        if not self._modest:  # what was sent along is hidden already
-            attributes = _whose.hidden(attributes, active().settings.user_key)
+        attributes = _whose.hidden(self._attributes, active().settings.user_key, sent=self._modest)
         if self._modest and around is not None:
             attributes = {key: value for key, value in attributes.items() if key not in around.attributes}
         self._scope = Scope(around, attributes, frame=frame, below=below, **self._more)

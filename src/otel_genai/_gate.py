@@ -12,6 +12,7 @@ from otel_genai import semconv as s
 from otel_genai.settings import Capture, Settings
 
 if TYPE_CHECKING:
+    from otel_genai._call import Call
     from otel_genai._context import Scope
 
 Cleaned = tuple[dict[str, Any], dict[str, str]]
@@ -121,6 +122,43 @@ class Gate:
             value = masking.masked(value if isinstance(value, str) else json.loads(text), self._maskers)
             text = content.to_json(value)
         return value, text
+
+
+def within(around: Scope | None, outer: Call) -> tuple[bool, bool, bool]:
+    """Say the same as `Gate.opened` of a call within another one for the same inference.
+
+    What is recorded of both is in one place: where less is allowed within, nothing is.
+    """
+    places = outer.on_span, outer.on_event, outer.on_hook
+    narrowed = around.capture if around is not None else None
+    if narrowed is None:
+        return places
+    allowed = narrowed.on_span, narrowed.on_event, narrowed is not Capture.NO_CONTENT
+    fits = all(may for place, may in zip(places, allowed, strict=True) if place)
+    return places if fits else (False, False, False)
+
+
+def hush(scope: Scope, error: BaseException) -> None:
+    """Have the calls around, through which an error passes, not say what the call itself does not."""
+    outer = scope.parent
+    while outer is not None:
+        if outer.call is not None:
+            outer.call.hushed |= {id(error)}
+        outer = outer.parent
+
+
+def is_hushed(error: BaseException, hushed: frozenset[int]) -> bool:
+    """Whether an error, or one that it was raised from, is one of those."""
+    waiting, seen = [error] if hushed else [], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in hushed:
+            return True
+        if id(one) not in seen:
+            seen.add(id(one))
+            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+            waiting += getattr(one, "exceptions", ())  # of a group
+    return False
 
 
 def _decoded(text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -127,10 +128,13 @@ class Telemetry:
         """Send an event on its way."""
         self._events.emit(event)
 
-    def failed(self, provider: str, operation: str, error: Exception, *, again: bool = False) -> None:
+    def failed(
+        self, provider: str, operation: str, error: Exception, *, again: bool = False, private: bool = False
+    ) -> None:
         """Keep a failure of ours away from the caller: count it, log the first of its kind.
 
-        One that came `again` in the same call counts no further towards switching off.
+        One that came `again` in the same call counts no further towards switching off. What a `private` one
+        says is not logged: it was given content, and may repeat it.
         """
         if self._strict:
             raise error
@@ -142,11 +146,13 @@ class Telemetry:
             self._count((provider, operation))
         if (provider, operation) not in self._reported:
             self._reported.add((provider, operation))
+            where = "".join(traceback.format_tb(error.__traceback__))
             logger.warning(
-                "otel-genai failed on %s %s; the call itself is not affected",
+                "otel-genai failed on %s %s; the call itself is not affected%s",
                 provider,
                 operation,
-                exc_info=error,
+                f": {type(error).__qualname__}\n{where}" if private else "",
+                exc_info=None if private else error,
             )
 
     def _count(self, who: tuple[str, str]) -> None:
@@ -208,6 +214,10 @@ class Meters:
     def further(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Give the attributes that counters have besides, as the settings say."""
         return dict(self._caps.pairs(self._further, found))
+
+    def failure(self, error: str) -> dict[str, Any]:
+        """Give the attribute that says what went wrong: capped, as a provider may have written it."""
+        return {s.ERROR_TYPE: self._caps.keep(s.ERROR_TYPE, error)}
 
     def duration(self, seconds: float, attributes: Mapping[str, Any], context: Context) -> None:
         """Record how long the operation took."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ Value = str | int | float | bool
 
 _MOST = 32
 """Variables of a prompt that are told at most: a span has room for 128 attributes of all kinds."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 _LONG = 2**63
 """The first integer that is too long for an attribute."""
 
@@ -35,9 +37,12 @@ def variables(prompt: object, given: Mapping[str, Any] | None) -> dict[str, Any]
     return {f"{s.PROMPT_VARIABLE}.{name}": value for name, value in islice(given.items(), _MOST)}
 
 
-def hidden(known: Mapping[str, Value], secret: str | None) -> Mapping[str, Value]:
-    """Put its keyed hash in the place of a user's id, where there is a key to do it with."""
-    if secret is None or s.USER_ID not in known:
+def hidden(known: Mapping[str, Value], secret: str | None, *, sent: bool = False) -> Mapping[str, Value]:
+    """Put its keyed hash in the place of a user's id, where there is a key to do it with.
+
+    What was `sent` by another process may be one already.
+    """
+    if secret is None or s.USER_ID not in known or (sent and _HASH.fullmatch(str(known[s.USER_ID]))):
         return known
     import hashlib  # noqa: PLC0415 (a program without a key need not wait for these)
     import hmac  # noqa: PLC0415
