@@ -58,6 +58,10 @@ GOOD = [
     ("cost_histogram", "true", True),
 ]
 MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
+PAIRS = (
+    "give pairs such as chat=SPAN_ONLY, of chat, embeddings, execute_tool, generate_content, invoke_agent, "
+    "invoke_workflow, retrieval, text_completion"
+)
 MASKER = (
     "'emails' is no masker: give keys, email, card, iban, phone, ip, "
     "a compiled regular expression or a function"
@@ -70,7 +74,8 @@ BAD = [
     ("stream_gaps", "-1", "'-1' is not a number of gaps (0 or more) or all", "16"),
     ("stream_gaps", "many", "'many' is not a number of gaps (0 or more) or all", "16"),
     ("capture_operations", "chat=spans", f"'spans' is not one of {MODES}", None),
-    ("capture_operations", "chat", f"'' is not one of {MODES}", None),
+    ("capture_operations", "chat", f"'chat' alone says nothing: {PAIRS}", None),
+    ("capture_operations", "chatt=NO_CONTENT", f"'chatt' is no operation: {PAIRS}", None),
     ("capture_sample", "2", "'2' is not a share from 0 to 1", None),
     ("capture_sample", "half", "'half' is not a share from 0 to 1", None),
     ("capture_on_error", "maybe", "'maybe' is not one of true, false", None),
@@ -228,6 +233,21 @@ def test_values_of_another_type_are_told_apart(value):
         ValueError, match=f"{value} is not a list of provider names, such as openai,anthropic"
     ):
         Settings(disabled=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("mask_pattern", 5, "5 is no regular expression for texts"),
+        ("mask_pattern", re.compile(b"a"), "re.compile(b'a') is no regular expression for texts"),
+        ("user_key", "", "not a secret text, which must not be empty"),
+        ("user_key", 5, "not a secret text"),
+    ],
+)
+def test_what_protects_nobody_is_no_protection(name, value, accepted):
+    """A pattern that finds nothing, a key that anybody has."""
+    with pytest.raises(ValueError, match=re.escape(accepted)):
+        Settings(**{name: value})
 
 
 @pytest.mark.parametrize(("name", "value", "accepted", "safe"), BAD)

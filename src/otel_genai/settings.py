@@ -78,6 +78,12 @@ def _capture_operations(value: object) -> Mapping[str, Capture]:
     if not isinstance(value, Mapping):
         msg = f"{value!r} does not say for each operation what is captured, such as chat=SPAN_ONLY"
         raise ValueError(msg)  # noqa: TRY004 (one kind of error for every bad setting)
+    for name, mode in value.items():
+        if name not in s.OPERATIONS or mode == "":
+            msg = f"{name!r} alone says nothing" if mode == "" else f"{name!r} is no operation"
+            known = ", ".join(sorted(s.OPERATIONS))
+            msg = f"{msg}: give pairs such as chat=SPAN_ONLY, of {known}"
+            raise ValueError(msg)
     return {name: _capture(mode) for name, mode in value.items()}
 
 
@@ -111,8 +117,15 @@ def _mask(value: object) -> tuple[masking.Masker, ...]:
 
 
 def _pattern(value: object) -> re.Pattern[str] | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+        return value
+    if not isinstance(value, str):
+        msg = f"{value!r} is no regular expression for texts"
+        raise ValueError(msg)  # noqa: TRY004 (one kind of error for every bad setting)
     try:
-        return re.compile(value) if isinstance(value, (str, re.Pattern)) else None
+        return re.compile(value)
     except re.error as error:
         msg = f"{value!r} is no regular expression: {error}"
         raise ValueError(msg) from None
@@ -188,7 +201,10 @@ def _only(value: object) -> bool:
 
 
 def _secret(value: object) -> str | None:
-    return None if value is None else str(value)
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    msg = "not a secret text, which must not be empty: anybody could make the same hashes"
+    raise ValueError(msg)
 
 
 def _stream_gaps(value: object) -> int | None:
