@@ -11,7 +11,7 @@ OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(s
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo test lint types format soak pythons test-others bench stack stack-down clean
+.PHONY: help demo test lint types format soak pythons test-others bench bench-stack stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint types      each alone; make format mends what can be mended"
 	@echo "make soak            what takes longer, and every Python that is supported"
 	@echo "make bench [QUICK=1] what telemetry costs, next to hand-written and official telemetry"
+	@echo "make bench-stack     what the stack carries on two cores: spans and points a second, CPU, memory"
 	@echo "make stack           all of the back end but Grafana, without Docker (needs Go)"
 	@echo "make stack-down      stop it; with PURGE=1 delete what it stored, too"
 	@echo "make clean           remove environments and what was built"
@@ -105,6 +106,10 @@ pythons: .venv/ready
 
 bench: .venv-bench-plain/ready .venv-bench-ours/ready .venv-bench-cost/ready .venv-bench-official/ready
 	$(PYTHON) -m benchmarks.run
+
+bench-stack: .venv/ready
+	$(PYTHON) collector/stack.py build
+	PYTHONPATH=collector $(BIN)/python -m benchmarks.stack $(if $(QUICK),--seconds 5)
 
 stack:
 	$(PYTHON) collector/stack.py up
