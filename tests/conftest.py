@@ -19,3 +19,19 @@ def _untouched_sdks():
     """Take every hook away again, whatever a test did."""
     yield
     otel_genai.uninstrument()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Show what tests have counted, in whichever process they ran."""
+    reports = [one for group in terminalreporter.stats.values() for one in group]
+    counted = [
+        text
+        for one in reports
+        if getattr(one, "when", None) == "call"
+        for name, text in one.user_properties
+        if name == "counted"
+    ]
+    if counted:
+        terminalreporter.section("counted")
+        for text in counted:
+            terminalreporter.line(text)

@@ -10,6 +10,7 @@ import pytest
 from programs import built
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -36,3 +37,9 @@ def keys(root: Path) -> dict[str, str]:
     if shutil.which("openssl") is None:
         unavailable("certificates are made with openssl: install it")
     return certificate(root)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Give what puts a line of counts into the output of the tests: the summary has it."""
+    return lambda text: record_property("counted", text)

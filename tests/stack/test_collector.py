@@ -19,6 +19,7 @@ from otel_genai import semconv
 from single import PATHS, Collector, Jaeger, all_of, attributes, ids, span, switched_on, traces, value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -220,7 +221,7 @@ def test_tls_and_token(root: Path, keys: dict[str, str], file: str) -> None:
 # --- What is too much, and what is nonsense --------------------------------------------------------------
 
 
-def test_a_large_message(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_large_message(root: Path, tell: Callable[[str], None]) -> None:
     """12 MB arrive over either protocol, cut for Jaeger; 17 MB are refused for good."""
     large, larger = "x" * 12_000_000, "x" * 17_000_000
     sent = [span(number, attributes=attributes({"prompt": large})) for number in (1, 2)]
@@ -237,8 +238,7 @@ def test_a_large_message(root: Path, capsys: pytest.CaptureFixture[str]) -> None
         ]
         memory = collector.counts()["process_memory_rss"] / 2**20
     assert [(len(text), text[-5:]) for text in texts if text[0] == "x"] == [(60_000, "[cut]")] * 2
-    with capsys.disabled():
-        print(f"\n12 MB: 2 sent, 2 stored; 17 MB: 2 refused; {memory:.0f} MiB resident")  # noqa: T201 (the counts)
+    tell(f"12 MB: 2 sent, 2 stored; 17 MB: 2 refused; {memory:.0f} MiB resident")
 
 
 def _stored(jaeger: Jaeger, service: str, wanted: set[str]) -> None:
@@ -263,15 +263,14 @@ def nonsense(number: int) -> tuple[str, bytes, str]:
     ])  # fmt: skip
 
 
-def test_a_thousand_malformed_requests(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_thousand_malformed_requests(root: Path, tell: Callable[[str], None]) -> None:
     """Nonsense is refused as the sender's fault, each time, and the next good request is taken."""
     with Collector(root, "config.yaml") as collector:
         answers = [collector.post(*nonsense(number)) for number in range(1000)]
         good = collector.send(traces("good", [span(1)]))
         counts = collector.counts()
     statuses = {status: answers.count(status) for status in sorted(set(answers))}
-    with capsys.disabled():
-        print(f"\n1000 malformed requests: {statuses}; the next good one: {good}")  # noqa: T201 (the counts)
+    tell(f"1000 malformed requests: {statuses}; the next good one: {good}")
     assert set(answers) <= {400, 404, 415}
     assert (good, counts["receiver_accepted_spans"]) == (200, 1)
     assert not [

@@ -15,6 +15,7 @@ from e2e.backends import eventually
 from single import Collector, Jaeger, Prometheus, all_of, attributes, ids, span, traces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -43,10 +44,9 @@ def taken(collector: Collector) -> None:
     assert collector.send(traces(SERVICE, some(1))) == 200
 
 
-def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
+def tell(tell: Callable[[str], None], text: str) -> None:
     """Put the counts into the output of the tests."""
-    with capsys.disabled():
-        print(f"\n{text}")  # noqa: T201 (the counts)
+    tell(f"{text}")
 
 
 class Load:
@@ -88,7 +88,7 @@ def until(load: Load, more: int) -> None:
     eventually(check)
 
 
-def test_jaeger_away_and_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jaeger_away_and_back(root: Path, tell: Callable[[str], None]) -> None:
     """What is sent while Jaeger is away is stored once it is back."""
     jaeger = Jaeger(root)
     with all_of(jaeger, collector := Collector(root, "config.yaml", JAEGER_OTLP_ENDPOINT=jaeger.otlp)):
@@ -102,10 +102,10 @@ def test_jaeger_away_and_back(root: Path, capsys: pytest.CaptureFixture[str]) ->
         counts = collector.counts()
     assert set(answers) == {200}
     assert counts.get("exporter_send_failed_spans", 0) == counts.get("exporter_enqueue_failed_spans", 0) == 0
-    tell(capsys, f"Jaeger stopped and back: {len(accepted)} accepted, {len(accepted)} stored")
+    tell(f"Jaeger stopped and back: {len(accepted)} accepted, {len(accepted)} stored")
 
 
-def test_prometheus_away_and_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prometheus_away_and_back(root: Path, tell: Callable[[str], None]) -> None:
     """Counts that are made while Prometheus is away are there once it is back."""
     prometheus = Prometheus(root)
     collector = Collector(
@@ -128,11 +128,11 @@ def test_prometheus_away_and_back(root: Path, capsys: pytest.CaptureFixture[str]
             assert collector.send(traces(SERVICE, some(100))) == 200
         prometheus.__enter__()
         eventually(lambda: counted(2100))
-    tell(capsys, "Prometheus killed and back: 2100 spans sent, 2100 counted")
+    tell("Prometheus killed and back: 2100 spans sent, 2100 counted")
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["jaeger-there", "jaeger-away"])
-def test_killed_under_load(root: Path, capsys: pytest.CaptureFixture[str], away: bool) -> None:  # noqa: FBT001 (pytest gives it)
+def test_killed_under_load(root: Path, tell: Callable[[str], None], away: bool) -> None:  # noqa: FBT001 (pytest gives it)
     """The Collector, killed with -9 twice while it is sent to, has stored all that it accepted."""
     jaeger = Jaeger(root)
     with all_of(jaeger, collector := Collector(root, "config.yaml", JAEGER_OTLP_ENDPOINT=jaeger.otlp)):
@@ -153,13 +153,12 @@ def test_killed_under_load(root: Path, capsys: pytest.CaptureFixture[str], away:
         more = len(jaeger.ids(SERVICE)) - len(load.accepted)
     statuses = {status: load.answers.count(status) for status in sorted(set(load.answers))}
     tell(
-        capsys,
         f"Collector killed twice under load: {len(load.accepted)} accepted, {len(load.accepted)} stored, "
         f"{more} stored besides whose answer was lost; requests by status {statuses}",
     )
 
 
-def test_full_queue(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_queue(root: Path, tell: Callable[[str], None]) -> None:
     """Once the queue is full the sender is told to try again; what it was told is accepted is stored."""
     jaeger = Jaeger(root)
     collector = Collector(
@@ -178,15 +177,13 @@ def test_full_queue(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert collector.send(traces(SERVICE, again)) == 200
             eventually(lambda: stored(jaeger, accepted | ids(again)))
             besides = jaeger.ids(SERVICE) - accepted - ids(again)
-    tell(
-        capsys, f"queue full: {len(answers) - refused} requests accepted and stored, {refused} refused (503)"
-    )
+    tell(f"queue full: {len(answers) - refused} requests accepted and stored, {refused} refused (503)")
     assert set(answers) == {200, 503}
     assert not besides
 
 
 @pytest.mark.soak
-def test_memory_stays_within_its_limit(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory_stays_within_its_limit(root: Path, tell: Callable[[str], None]) -> None:
     """Big messages from many senders, with Jaeger away: refused at the limit, stored if accepted."""
     jaeger = Jaeger(root)
     collector = Collector(
@@ -214,7 +211,6 @@ def test_memory_stays_within_its_limit(root: Path, capsys: pytest.CaptureFixture
             stored(jaeger, accepted)
     statuses = {status: answers.count(status) for status in sorted(set(answers))}
     tell(
-        capsys,
         f"480 MB sent, limit 200 MiB: {statuses}, {max(memory):.0f} MiB resident at most; "
         f"{len(accepted)} spans accepted, {len(accepted)} stored",
     )

@@ -17,7 +17,7 @@ from otel_genai import semconv
 from single import Collector, Jaeger, Prometheus, all_of, attributes, span, traces, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -110,7 +110,7 @@ def _sampled(counts: dict[str, float]) -> float:
     return counts.get("processor_tail_sampling_global_count_traces_sampled", 0.0)
 
 
-def test_ten_thousand_traces(root: Path, keys: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_thousand_traces(root: Path, keys: dict[str, str], tell: Callable[[str], None]) -> None:
     """All errors, slow and expensive calls are kept and a tenth of the rest; content is not in Jaeger."""
     kinds = {number: [*KINDS, *["rest"] * 45][number % 50] for number in range(1, 10_001)}
     these = fleet(root, keys)
@@ -121,8 +121,7 @@ def test_ten_thousand_traces(root: Path, keys: dict[str, str], capsys: pytest.Ca
         spans = these.jaeger.spans(SERVICE)
         eventually(lambda: counted(these.prometheus, 20_000))
     found = Counter(kinds[number] for number in kept(spans))
-    with capsys.disabled():
-        print(f"\nof 10,000 traces kept: {dict(found)}; spans by gateway: {shares}")  # noqa: T201 (the counts)
+    tell(f"of 10,000 traces kept: {dict(found)}; spans by gateway: {shares}")
     assert {kind: found[kind] for kind in KINDS} == dict.fromkeys(KINDS, 200)
     assert abs(found["rest"] - 900) < 5 * (9000 * 0.1 * 0.9) ** 0.5
     assert min(shares) > 5000
@@ -152,9 +151,7 @@ def _spans(line: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for group in groups for scoped in group["scopeSpans"] for one in scoped["spans"]]
 
 
-def test_a_gateway_away_and_back(
-    root: Path, keys: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gateway_away_and_back(root: Path, keys: dict[str, str], tell: Callable[[str], None]) -> None:
     """What is meant for a gateway that is away waits with the agent, killed or not; events arrive, too."""
     these = fleet(root, keys)
     with all_of(these.jaeger, these.agent, these.gateways[0]):
@@ -168,8 +165,7 @@ def test_a_gateway_away_and_back(
             eventually(lambda: _all_there(these.jaeger, 200))
             eventually(lambda: _one_event(these))
             doubled = sum(one.counts()["receiver_accepted_spans"] for one in these.gateways) - 400
-    with capsys.disabled():
-        print(f"\na gateway away, the agent killed: 400 spans accepted, 400 stored, {doubled:.0f} sent twice")  # noqa: T201 (the counts)
+    tell(f"a gateway away, the agent killed: 400 spans accepted, 400 stored, {doubled:.0f} sent twice")
 
 
 def _all_there(jaeger: Jaeger, wanted: int) -> None:
@@ -199,7 +195,7 @@ def _refused(agent: Collector) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_what_a_gateway_loses(
-    root: Path, keys: dict[str, str], capsys: pytest.CaptureFixture[str], how: str
+    root: Path, keys: dict[str, str], tell: Callable[[str], None], how: str
 ) -> None:
     """Killed with -9, a gateway loses what it had not decided on, and nothing else; stopped, nothing."""
     these = fleet(root, keys)
@@ -216,8 +212,7 @@ def test_what_a_gateway_loses(
         eventually(lambda: _has(these.jaeger, set(range(601, 701))))
         left = kept(these.jaeger.spans(SERVICE))
     lost = set(range(1, 701)) - left
-    with capsys.disabled():
-        print(f"\ngateway {how}: {len(left)} of 700 traces stored, {len(lost)} undecided ones lost")  # noqa: T201 (the counts)
+    tell(f"gateway {how}: {len(left)} of 700 traces stored, {len(lost)} undecided ones lost")
     assert lost <= (set(range(501, 601)) if how == "killed" else set())
 
 
