@@ -35,8 +35,10 @@ Series = dict[Labels, float]
 KINDS = ("spans", "metric_points", "log_records")
 FAILED = 2  # a span's status
 OF_THE_SERVICE = {"__name__", "job", "instance", "service_name", "service_instance_id"}
-MADE_HERE = re.compile(r"traces_span_metrics_|ALERTS|.*:")  # by the Collector, by rules
+MADE_HERE = re.compile(r"traces_span_metrics_|ALERTS|.*:")
+"""What the Collector and rules add, which changes by itself."""
 OWN_METRIC = re.compile(r"^otelcol_(\w+?)(?:_total)?(?:\{.*\})? (\S+)$", re.MULTILINE)
+EVENT = '"observedTimeUnixNano"'
 
 
 def eventually(check: Callable[[], Any], within: float = WITHIN) -> Any:
@@ -86,6 +88,9 @@ def _docker_answers() -> bool:
 class Programs(Stack):
     """The back end as plain programs."""
 
+    events_before = 0
+    """How many events were in the file when the Collector that runs now was started."""
+
     def __init__(self, root: Path) -> None:
         super().__init__(root, Ports.free())
 
@@ -100,6 +105,8 @@ class Containers(Stack):
     With `inside` two ports are published besides, which only the programs have on loopback: where
     the Collector and Jaeger tell of themselves.
     """
+
+    events_before = 0
 
     def __init__(self, root: Path, *, inside: bool = True) -> None:
         super().__init__(root, Ports.free())
@@ -225,6 +232,7 @@ def read(backend: Backend, service: str) -> Stored:
         exemplars=[
             {"series": one["seriesLabels"], **exemplar}
             for one in json.loads(exemplars)["data"]
+            if not MADE_HERE.match(one["seriesLabels"]["__name__"])
             for exemplar in one["exemplars"]
         ],
         events=list(_records(logs)),
@@ -268,10 +276,7 @@ def _list(value: Any) -> Any:
 
 
 def _series(found: list[Found]) -> dict[str, Series]:
-    """Sort values by metric and labels, without the labels that name the service.
-
-    What nobody sent is left out: it changes by itself.
-    """
+    """Sort values by metric and labels, without the labels that name the service."""
     series: dict[str, Series] = {}
     for one in (one for one in found if not MADE_HERE.match(one["metric"]["__name__"])):
         labels = frozenset(item for item in one["metric"].items() if item[0] not in OF_THE_SERVICE)
@@ -321,8 +326,16 @@ def settled(backend: Backend) -> dict[str, Counts]:
     )
     text = backend.events_text()
     assert text[-1:] in {"", "\n"}, "a line is being written"
-    assert text.count('"observedTimeUnixNano"') == collector.get("exporter_sent_log_records", 0.0)
+    written = text.count(EVENT) - backend.events_before
+    assert written == collector.get("exporter_sent_log_records", 0.0)
     return own
+
+
+def restart(backend: Backend) -> None:
+    """Stop and start the back end, whose counters begin anew."""
+    backend.events_before = backend.events_text().count(EVENT)
+    backend.stop()
+    backend.start()
 
 
 def _passed_on(counts: Counts, kind: str) -> float:
