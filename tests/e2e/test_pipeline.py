@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.backends import KINDS, Found, Labels, Stored, read
+from e2e.backends import KINDS, Found, Labels, Stored, read, restart
 from e2e.conftest import RUNS, Pipeline, Run
 from e2e.replay import path
 
@@ -372,8 +372,7 @@ def test_nothing_is_refused_or_lost(pipeline: Pipeline) -> None:
 
 def test_a_restart_keeps_everything(pipeline: Pipeline) -> None:
     """After a stop and a start Jaeger, Prometheus and the file have what they had before."""
-    pipeline.backend.stop()
-    pipeline.backend.start()
+    restart(pipeline.backend)
     for service, before in pipeline.stored.items():
         after = read(pipeline.backend, service)
         assert {span["id"]: span for span in after.spans} == {span["id"]: span for span in before.spans}
