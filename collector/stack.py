@@ -255,6 +255,7 @@ class Stack:
                 "OTEL_TRACES_SAMPLER": "always_off",
                 "JAEGER_LISTEN_HOST": HOST,
                 "JAEGER_DATA": str(self.root / "data" / "jaeger"),
+                "PROMETHEUS_URL": self.prometheus_url,
             }
         )
         return Program(name, (str(BIN / program), *arguments), ready_url, self.root, env)
