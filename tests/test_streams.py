@@ -165,7 +165,7 @@ _ANTHROPIC: dict[str, Any] = {
         **_answered("The lamp was lit at dusk.", 1301, 9),
         "gen_ai.response.finish_reasons": ["end_turn"],
     },
-    "known": {"gen_ai.usage.input_tokens": 1301, "gen_ai.usage.output_tokens": 1},
+    "known": {"gen_ai.usage.input_tokens": 1301},
     "errors": {_overloaded(kind): kind for kind in ("overloaded_error", "api_error", "rate_limit_error")},
     "unknown": _overloaded("odd_error"),
     "quota": (

@@ -61,8 +61,8 @@ class Fold:
 
     @property
     def usage(self) -> Any:
-        """The counts so far: those at the end replace those at the start."""
-        return self._message.usage if self._usage is None else _Latest(self._usage, self._message.usage)
+        """The counts: those at the end replace those at the start, where the output has only begun."""
+        return _Latest(self._usage, self._message.usage)
 
     @property
     def content(self) -> list[dict[str, Any]]:
@@ -71,13 +71,15 @@ class Fold:
 
 
 class _Latest:
-    """A usage record whose gaps are filled by an earlier one."""
+    """A usage record whose gaps are filled by an earlier one; a stream that was cut has no late one."""
 
     def __init__(self, late: Any, early: Any) -> None:
         self._records = (late, early)
 
     def __getattr__(self, name: str) -> Any:
-        """Read one count."""
+        """Read one count; how much was written in all is not known before the end."""
+        if name == "output_tokens" and self._records[0] is None:
+            return None
         found = (getattr(record, name, None) for record in self._records)
         return next((value for value in found if value is not None), None)
 
