@@ -277,6 +277,26 @@ async def test_media_never_goes_in(kit, endpoint, colour):
         assert f"{len(PICTURE)} bytes, sha256 {hashlib.sha256(PICTURE).hexdigest()}" in told
 
 
+BASE64 = base64.b64encode(b"\x89PNG\r\n\x1a\n" + PICTURE).decode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [PICTURE, bytearray(PICTURE), {"file": memoryview(PICTURE)}, BASE64, {"type": "image", "data": BASE64},
+     {"blob": [f"here: {BASE64}, look"]}, base64.encodebytes(base64.b64decode(BASE64)).decode(),
+     {1.5: PICTURE, "nan": float("nan")}],
+    ids=["bytes", "bytearray", "memoryview", "base64", "a part", "in a text", "in lines", "odd JSON"],
+)  # fmt: skip
+def test_files_that_tools_are_given_do_not_go_in(given):
+    """Nobody says that it is one: bytes are, and what begins as one does."""
+    with testing.capture(capture="SPAN_ONLY", content_budget=10**6) as seen, otel_genai.tool("t") as run:
+        run.result(given)
+    told = seen.spans[0]["attributes"]["gen_ai.tool.call.result"]
+    assert "sha256" in told
+    assert "bytes" in told
+    assert len(told) < 300
+
+
 def test_media_is_described_by_what_it_is():
     """Bytes or base64 in either alphabet: the same size and digest; what is neither has none."""
     known = {"size": len(PICTURE), "sha256": hashlib.sha256(PICTURE).hexdigest()}

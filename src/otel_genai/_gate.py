@@ -21,6 +21,16 @@ _RANDOM = (1 << 56) - 1
 """The part of a trace's id that is random, by W3C's Trace Context."""
 _INLINE = re.compile(r"data:([\w.+/-]*)(?:;[\w=.+-]+)*;base64,([A-Za-z0-9+/_=-]*)")
 _MARK = ";base64,"
+_FILES = {
+    "iVBORw0KGg": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "data",
+    "JVBERi0": "application/pdf", "SUQz": "audio/mpeg", "T2dnUw": "audio/ogg", "ZkxhQw": "audio/flac",
+    "GkXfo": "video/webm", "AAAAFGZ0eXA": "video/mp4", "AAAAGGZ0eXA": "video/mp4",
+    "AAAAHGZ0eXA": "video/mp4", "AAAAIGZ0eXA": "video/mp4", "UEsDB": "application/zip",
+}  # fmt: skip
+"""What files of well-known kinds begin with in base64; RIFF is both images and sound."""
+_BARE = re.compile(rf"(?:{'|'.join(_FILES)})(?:[A-Za-z0-9+/_-]{{60,}}[\r\n]{{0,2}})+[A-Za-z0-9+/_-]*={{0,2}}")
+_SMALL = 1000
+"""Characters of a text that is too short to be searched for files: most are, and need not wait for it."""
 _SHARE_OF_A_MESSAGE = 8
 _SHARE_OF_A_TRACE = 2
 """What an exception's message and its stack trace take of the budget at most: an eighth, and half."""
@@ -115,7 +125,8 @@ class Gate:
     def _clean(self, value: Any) -> tuple[Any, str]:
         """Describe media, and mask; give the result and its JSON."""
         text = content.to_json(value)
-        if ";" in text and _MARK in text:  # one character is found at ten times the speed
+        # One character is found at ten times the speed.
+        if (";" in text and _MARK in text) or _may_have_file(text):
             value = _each(value if isinstance(value, str) else json.loads(text), _described)
             text = content.to_json(value)
         if self._maskers:
@@ -179,9 +190,19 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
 
 def _described(text: str) -> str:
     """Put a description in the place of files that a text carries."""
-    return _INLINE.sub(_description, text) if _MARK in text else text
+    text = _INLINE.sub(_description, text) if _MARK in text else text
+    return _BARE.sub(_bare_description, text) if _may_have_file(text) else text
+
+
+def _may_have_file(text: str) -> bool:
+    return len(text) > _SMALL and any(mark in text for mark in _FILES)
 
 
 def _description(found: re.Match[str]) -> str:
-    size, digest = content.fingerprint(found[2])
-    return f"[{found[1] or 'data'}, {size} bytes, sha256 {digest}]"
+    return content.described(found[2], found[1])
+
+
+def _bare_description(found: re.Match[str]) -> str:
+    return content.described(
+        found[0], next(kind for mark, kind in _FILES.items() if found[0].startswith(mark))
+    )

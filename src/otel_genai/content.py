@@ -123,7 +123,18 @@ def to_json(value: object) -> str:
 
 
 def _strict_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_said)
+
+
+def _said(value: object) -> str:
+    """Write what JSON does not know as text: bytes are a file, and said to be one."""
+    return described(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value)
+
+
+def described(data: object, mime_type: str = "data") -> str:
+    """Put a file into words, given as `fingerprint` takes it."""
+    size, digest = fingerprint(bytes(data) if isinstance(data, (bytearray, memoryview)) else data)
+    return f"[{mime_type or 'data'}, {size} bytes, sha256 {digest}]"
 
 
 def sendable(text: str) -> str:
@@ -140,7 +151,7 @@ def to_plain(value: object, depth: int = 0) -> Any:
         return {sendable(str(key)): to_plain(item, depth + 1) for key, item in value.items() if key != ""}
     if isinstance(value, (list, tuple)):
         return [to_plain(item, depth + 1) for item in value]
-    return value if value is None or _is_number(value) else sendable(str(value))
+    return value if value is None or _is_number(value) else sendable(_said(value))
 
 
 def _is_number(value: object) -> bool:
