@@ -29,8 +29,8 @@ _FILES = {
 }  # fmt: skip
 """What files of well-known kinds begin with in base64; RIFF is both images and sound."""
 _BARE = re.compile(rf"(?:{'|'.join(_FILES)})(?:[A-Za-z0-9+/_-]{{60,}}[\r\n]{{0,2}})+[A-Za-z0-9+/_-]*={{0,2}}")
-_SMALL = 1000
-"""Characters of a text that is too short to be searched for files: most are, and need not wait for it."""
+_STRETCH = 500
+"""Characters of which every file of a kilobyte has as many at once, from one of their multiples on."""
 _SHARE_OF_A_MESSAGE = 8
 _SHARE_OF_A_TRACE = 2
 """What an exception's message and its stack trace take of the budget at most: an eighth, and half."""
@@ -195,7 +195,9 @@ def _described(text: str) -> str:
 
 
 def _may_have_file(text: str) -> bool:
-    return len(text) > _SMALL and any(mark in text for mark in _FILES)
+    """Whether there is a stretch without a space that is long enough, and what a file begins with."""
+    starts = range(0, len(text) - _STRETCH + 1, _STRETCH)
+    return any(" " not in text[at : at + _STRETCH] for at in starts) and any(mark in text for mark in _FILES)
 
 
 def _description(found: re.Match[str]) -> str:
