@@ -42,6 +42,27 @@ def test_nothing_stands_in_the_way(receiver):
     assert found["content"].startswith("NO_CONTENT: no content is recorded")
 
 
+def test_what_is_set_about_content_and_cost_is_said(receiver, tmp_path):
+    """Where content goes and without what, and by what calls are priced."""
+    (tmp_path / "prices.json").write_text('[{"model": "m", "input": 1}]')
+    there = {"OTEL_SERVICE_NAME": "shop", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.grpc_endpoint}
+    _, found, _ = doctor(
+        **there,
+        OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true",
+        OTEL_GENAI_MASK="keys,email",
+        OTEL_GENAI_PRICES=str(tmp_path / "prices.json"),
+    )
+    assert found["masked"] == "keys,email (OTEL_GENAI_MASK, OTEL_GENAI_MASK_PATTERN)"
+    assert re.match(r"1 of your own; genai-prices [\d.]+, the newest of \d{4}-\d\d-\d\d ", found["prices"])
+    _, found, _ = doctor(
+        **there, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true", OTEL_GENAI_COST="false"
+    )
+    assert found["masked"].startswith("nothing is ")
+    assert found["prices"].startswith("calls are not priced (OTEL_GENAI_COST=false")
+    _, found, _ = doctor(**there)
+    assert "masked" not in found
+
+
 def test_http_is_tried_by_http(receiver):
     """The protocol asked for is the one that is tried."""
     status, found, _ = doctor(

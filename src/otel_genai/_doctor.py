@@ -15,7 +15,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-from otel_genai import instrumentor
+from otel_genai import _prices, instrumentor
 from otel_genai.providers import SDK_MODULES
 from otel_genai.settings import VARIABLES, Capture, Settings, from_env
 
@@ -170,7 +170,27 @@ def _settings(settings: Settings, warnings: list[str]) -> Iterator[Finding]:
         Capture.SPAN_AND_EVENT: "messages are recorded on spans and in events",
     }
     yield Finding("content", f"{settings.capture.value}: {where[settings.capture]} ({VARIABLES['capture']})")
+    if settings.capture is not Capture.NO_CONTENT or settings.completion_hook is not None:
+        names = [os.environ.get(VARIABLES[name], "").strip() for name in ("mask", "mask_pattern")]
+        told = " and ".join(name for name in names if name) or "nothing is"
+        yield Finding("masked", f"{told} ({VARIABLES['mask']}, {VARIABLES['mask_pattern']})")
+    if settings.completion_hook is not None:
+        yield Finding(
+            "elsewhere", f"content goes to {settings.completion_hook} ({VARIABLES['completion_hook']})"
+        )
+    yield Finding("prices", _prices_of(settings))
     yield Finding("conventions", f"{settings.semconv} ({VARIABLES['semconv']})")
+
+
+def _prices_of(settings: Settings) -> str:
+    """Say by what calls are priced."""
+    if not settings.is_priced:
+        off = f"{VARIABLES['cost']}=false" if settings.cost is False else "pip install 'otel-genai[cost]'"
+        return f"calls are not priced ({off}, {VARIABLES['prices']})"
+    table = _prices.edition()
+    own = [f"{len(settings.prices)} of your own"] if settings.prices else []
+    listed = [f"{_prices.PACKAGE} {table.version}, the newest of {table.date}"] if table else []
+    return "; ".join([*own, *listed]) + f" ({VARIABLES['prices']})"
 
 
 def _service() -> Iterator[Finding]:
