@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import otel_genai
+from otel_genai import testing
 from otel_genai._dimensions import LIMIT, OTHER, Caps
 
 
@@ -76,3 +78,14 @@ def test_no_sequence_of_values_passes_the_cap(values, limit):
     assert len(set(told) - {OTHER}) <= limit
     assert all(one in (value, OTHER) for one, value in zip(told, values, strict=True))
     assert [caps.keep("key", value) for value in values] == told
+
+
+def test_what_went_wrong_is_capped_like_the_rest():
+    """A provider may write whatever it likes into a code."""
+    with testing.capture(metric_limit=3) as seen:
+        for number in range(9):
+            with otel_genai.inference("m", provider="p") as call:
+                call.set("error.type", f"odd_{number}")
+    points = seen.metrics["gen_ai.client.operation.duration"]
+    assert {point["attributes"]["error.type"] for point in points} == {"odd_0", "odd_1", "odd_2", "_other"}
+    assert len({span["attributes"]["error.type"] for span in seen.spans}) == 9
