@@ -1,13 +1,15 @@
 """A Prometheus that has three quarters of an hour of the package's metrics, and what the rules make of them.
 
-Three programs have called models: one in each generation of the conventions and one in both. Their metrics
-are what the SDK exports, but for the time, which is put back: a minute of theirs takes no time here.
+Four programs have called models: the demo, one in each generation of the conventions, and one in both, which
+do what the demo does not. Their metrics are what the SDK exports, but for the time, which is put back: a
+minute of theirs takes no time here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import signal
@@ -15,8 +17,9 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import MeterProvider
@@ -31,9 +34,13 @@ import toy
 from e2e.backends import eventually, get
 from otel_genai import _telemetry
 from otel_genai import semconv as s
+from otel_genai.demo import app
+from otel_genai.demo.standin import StandIn
 from single import HOST, PROTOBUF, Single
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 MINUTES = 45
@@ -84,24 +91,38 @@ def _ends_badly(client: toy.Client) -> None:
     stream.close()
 
 
-def exported(service: str, generation: str, end: float) -> list[ExportMetricsServiceRequest]:
-    """Give what a program has exported at the end of each of its minutes, of which the last is `end`."""
+def trip() -> None:
+    """Run the demo once, against the stand-in for the API."""
+    with StandIn(pace=0) as api, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_BASE_URL", api.url)
+        patch.setenv("OPENAI_API_KEY", "stand-in")
+        with contextlib.redirect_stdout(io.StringIO()):
+            app.main()
+
+
+def exported(
+    service: str, provider: Any, work: Callable[[], None], end: float, *, every: int = 1, **settings: Any
+) -> list[ExportMetricsServiceRequest]:
+    """Give what a program has exported at the end of each of its minutes, of which the last is `end`.
+
+    It does its work in the first of `every` so many minutes.
+    """
     reader = InMemoryMetricReader()
     resource = Resource({"service.name": service, "service.instance.id": f"{service}-1"})
     otel_genai.instrument(
-        toy.PROVIDER,
+        provider,
         tracer_provider=TracerProvider(resource=resource),
         meter_provider=MeterProvider([reader], resource=resource),
-        semconv=generation,
         metric_dimensions="team",
         cost=True,
-        prices=PRICES,
+        **settings,
     )
     requests = []
     try:
         for number in range(1, MINUTES + 1):
-            minute(toy.Client())
-            _telemetry.settle()
+            if number % every == 1 % every:
+                work()
+                _telemetry.settle()
             request = encode_metrics(reader.get_metrics_data())
             requests.append(put_back(request, end - 60 * MINUTES, end - 60 * (MINUTES - number)))
     finally:
@@ -221,7 +242,11 @@ class Prometheus(Single):
 def fill(prometheus: Prometheus, targets: dict[str, int]) -> None:
     """Give it what the programs have exported up to now, what the rules have made of it, and targets."""
     end = time.time()
-    programs = [exported(service, generation, end) for service, generation in SERVICES.items()]
+    programs = [
+        exported(service, toy.PROVIDER, lambda: minute(toy.Client()), end, semconv=generation, prices=PRICES)
+        for service, generation in SERVICES.items()
+    ]
+    programs.append(exported("demo", "openai", trip, end, every=9))
     prometheus.spent = sum(spent(requests[-1]) for requests in programs)
     for requests in zip(*programs, strict=True):
         for request in requests:
