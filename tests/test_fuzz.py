@@ -576,3 +576,20 @@ def test_an_answer_of_the_caller_s_own_type_may_be_too_deep_to_read(name, depth)
         client.post(endpoint.path, cast_to=own, body=endpoint.body)
 
     harmless(kit, program, "sync")
+
+
+@pytest.mark.parametrize("odd", [["x"], [7], "7", True, -1, 2**70, 1.5, {"a": 1}])
+@pytest.mark.parametrize("name", KITS)
+def test_a_count_that_is_no_count_is_absent(name, odd):
+    """Whatever a host says that it has counted."""
+    kit = KITS[name]
+    endpoint = next(iter(kit.endpoints.values()))
+    body = json.loads(endpoint.bodies[0])
+    usage = {key: odd if key.endswith("_tokens") else value for key, value in body["usage"].items()}
+
+    async def program() -> Any:
+        answer = json.dumps({**body, "usage": usage}).encode()
+        client = kit.client(Line([lambda: kit.response(answer)]).handle, "sync")
+        return str(ask(client, endpoint))
+
+    harmless(kit, program, "sync")

@@ -110,10 +110,10 @@ def cleaned(found: Attributes) -> Attributes:
 
 def clean(value: Any, key: str = "") -> Any:
     """Keep what an attribute can hold; None for the rest."""
-    if type(value) is list and len(value) == 1 and type(value[0]) is str and value[0].isascii():
-        return [value[0]]  # most lists are of this kind
     if key in s.USAGE:
         return value if type(value) is int and 0 <= value < _LONG else None
+    if type(value) is list and len(value) == 1 and type(value[0]) is str and value[0].isascii():
+        return [value[0]]  # most lists are of this kind
     if isinstance(value, str):
         return content.sendable(str.__str__(value))  # of an enum, its value
     if isinstance(value, (bool, float)):
