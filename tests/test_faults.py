@@ -324,9 +324,9 @@ KNOWN = {
     "Python calls it, and nobody else": ("_guard._collects",),
     ASKED_FOR: (
         "_telemetry.active", "_context.Block.__enter__", "_context.Block.__exit__",
-        "_context._ScopeBlock.__init__", "_context.context", "_context.suppress", "content.messages",
+        "_context._ScopeBlock.__init__", "_context.context", "_context.suppress",
         "masking.maskers", "_whose.attributes", "_whose._prompt", "_whose._value", "_whose.variables",
-        "content.parts", "content.text", "content.message", "content.sendable",
+        "content.sendable",
     ),
 }  # fmt: skip
 EXCUSED = {name: reason for reason, names in KNOWN.items() for name in names}

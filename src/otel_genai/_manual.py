@@ -40,6 +40,14 @@ _PARAMETERS = {
 }
 
 
+_SHAPES: dict[str, Callable[[Any], Any]] = {
+    s.SYSTEM_INSTRUCTIONS: content.parts,
+    s.INPUT_MESSAGES: functools.partial(content.messages, role="user"),
+    s.OUTPUT_MESSAGES: functools.partial(content.messages, role="assistant"),
+}
+"""How content that may be given in short is read, where it is wanted at all."""
+
+
 @functools.lru_cache(maxsize=64)
 def _bound(telemetry: Telemetry, operation: str, kind: SpanKind) -> Bound:
     return Bound(telemetry, "manual", Operation(name=operation), kind)
@@ -72,7 +80,7 @@ class Block(_context.Block):
     def _keep(self, key: str, value: Any) -> None:
         # Nothing found, False or 0 are results too, so the call's own test for emptiness is not asked.
         if self._call is not None and value is not None and self._call.captures:
-            self._call.written[key] = value
+            self._call.written[key] = _SHAPES[key](value) if key in _SHAPES else value
 
     def _begin(self, frame: FrameType | None) -> Context:
         here = otel.get_current()
@@ -144,8 +152,7 @@ class _Answering(Block):
         self._set({s.RESPONSE_MODEL: model, s.RESPONSE_ID: id})
         if finish_reasons is not None:
             self.set(s.RESPONSE_FINISH_REASONS, list(finish_reasons))
-        if output is not None:
-            self._write(s.OUTPUT_MESSAGES, content.messages(output, "assistant"))
+        self._write(s.OUTPUT_MESSAGES, output)
 
 
 class Inference(_Answering):
@@ -222,15 +229,8 @@ def _parameters(given: Mapping[str, Any]) -> Attributes:
     return {_PARAMETERS[name]: value for name, value in given.items()}
 
 
-def _request(
-    instructions: Any, input: Any, tools: Sequence[Mapping[str, Any]] | None = None  # noqa: A002
-) -> dict[str, Any]:  # fmt: skip
-    written: dict[str, Any] = {s.TOOL_DEFINITIONS: tools}
-    if instructions is not None:
-        written[s.SYSTEM_INSTRUCTIONS] = content.parts(instructions)
-    if input is not None:
-        written[s.INPUT_MESSAGES] = content.messages(input, "user")
-    return written
+def _request(instructions: Any, asked: Any, tools: Any = None) -> dict[str, Any]:
+    return {s.TOOL_DEFINITIONS: tools, s.SYSTEM_INSTRUCTIONS: instructions, s.INPUT_MESSAGES: asked}
 
 
 def inference(
