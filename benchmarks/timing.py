@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.processes import OFF, PRICED, ROWS, Candidate, Process, Row, say
 from benchmarks.workloads import CONCURRENT, LONG, SHORT
 
-BATCH = {"call": 30, "short": 8, "long": 1, "end": 8, "concurrent": 1}
+BATCH = {"call": 100, "short": 10, "long": 1, "end": 10, "concurrent": 1}
 PIECES = {"concurrent": CONCURRENT}
 """How many pieces of work one `concurrent` is."""
 SELDOM = 4

@@ -25,7 +25,8 @@ class Bound:
     """What all calls of one operation share."""
 
     __slots__ = (
-        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "target", "telemetry", "who",
+        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "rows", "target",
+        "telemetry", "who",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +41,8 @@ class Bound:
         self.target = s.signals(operation.name, settings.semconv).target
         self.meters = Meters(telemetry, operation.name)
         self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
+        table = operation.request.items()
+        self.rows = [(key, row, None) if isinstance(row, str) else (key, *row) for key, row in table]
         self.gate = Gate(settings, operation.name)
         self.costs = telemetry.costs if operation.name in s.MODEL_CALLS else None
         readers = {
@@ -51,7 +54,7 @@ class Bound:
 
     def request(self, request: Request) -> Attributes:
         """Say in attributes what was asked."""
-        server, table = request.server, self.operation.request
+        server, body = request.server, request.body
         attributes = self.constants.copy()
         attributes[s.PROVIDER_NAME] = server.provider
         if server.address:
@@ -60,19 +63,17 @@ class Bound:
                 attributes[s.SERVER_PORT] = server.port
         if request.stream:
             attributes[s.REQUEST_STREAM] = True
-        for key, value in request.body.items():
-            row = table.get(key)
-            if row is None or value is None or (type(value) not in _JSON and not _is_given(value)):
+        for key, name, conversion in self.rows:
+            value = body.get(key)
+            if value is None or (type(value) not in _JSON and not _is_given(value)):
                 continue  # unknown, or what an SDK has in place of what was not given
-            name = row if isinstance(row, str) else row[0]
-            if not isinstance(row, str):
-                value = _attempt(row[1], value, request)  # noqa: PLW2901 (in the attribute's own type)
-            kind = type(value)
-            is_fit = value.isascii() if kind is str else kind is int and -_LONG < value < _LONG
-            if is_fit or (value := clean(value)) is not None:
+            if conversion is not None:
+                value = _attempt(conversion, value, request)  # in the attribute's own type
+            if (type(value) is str and value.isascii()) or (value := clean(value)) is not None:
                 attributes[name] = value
         if self.operation.derived is not None:
-            attributes.update(cleaned(_attempt(self.operation.derived, request.body, request) or {}))
+            derived = _attempt(self.operation.derived, body, request)
+            attributes.update(cleaned(derived) if derived else ())
         return attributes
 
 
@@ -100,10 +101,12 @@ def cleaned(found: Attributes) -> Attributes:
     kept: Attributes = {}
     usage = s.USAGE
     for key, value in found.items():
+        if value is None:
+            continue
         kind = type(value)
-        if (kind is int and 0 <= value < _LONG) or (kind is str and value.isascii() and key not in usage):
+        if (kind is int and 0 <= value < _LONG) or (kind is str and key not in usage and value.isascii()):
             kept[key] = value
-        elif value is not None and (fit := clean(value, key)) is not None:
+        elif (fit := clean(value, key)) is not None:
             kept[key] = fit
     return kept
 

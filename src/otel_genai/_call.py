@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
 
     from otel_genai._cost import Costs
+    from otel_genai._telemetry import Series
 
 logger = logging.getLogger(__name__)
 
@@ -252,9 +253,9 @@ class Call:
             found[s.LONGEST_GAP] = max(gaps)
         outcome = self._judge(found, outcome, error)
         everything = {**self.attributes, **found}
-        dimensions = bound.meters.dimensions(everything)
+        series = bound.meters.series(everything)
         if bound.costs is not None:
-            priced = self._priced(bound.costs, everything, dimensions, seconds)
+            priced = self._priced(bound.costs, everything, series.dimensions, seconds)
             found.update(priced)
             everything.update(priced)
         wanted = bool(self.written) and bound.gate.wants(outcome)
@@ -274,7 +275,7 @@ class Call:
             self._upload(cleaned[0], event)
         if event is not None:
             bound.telemetry.emit(event)
-        self._measure(everything, dimensions, outcome, gaps, seconds)
+        self._measure(everything, series, outcome, gaps, seconds)
 
     def _priced(
         self, costs: Costs, found: Attributes, dimensions: dict[str, Any], seconds: float
@@ -324,14 +325,14 @@ class Call:
     def _measure(
         self,
         found: Attributes,
-        dimensions: dict[str, Any],
+        series: Series,
         outcome: str,
         gaps: list[float],
         seconds: float,
     ) -> None:
-        meters, context = self.bound.meters, self.context
-        meters.call(outcome, dimensions, found)
-        meters.tokens(found, dimensions, context)
+        meters, context, dimensions = self.bound.meters, self.context, series.dimensions
+        meters.call(outcome, series, found)
+        meters.tokens(found, series, context)
         failure = meters.failure(found[s.ERROR_TYPE]) if s.ERROR_TYPE in found else None
         meters.duration(seconds, {**dimensions, **failure} if failure else dimensions, context)
         if self.times:

@@ -164,6 +164,22 @@ class Telemetry:
 
 
 _COUNTED = (s.PROVIDER_NAME, s.REQUEST_MODEL)
+_PLAIN = (str, int, type(None))
+_KNOWN = 1000
+"""How many time series are remembered, so that a call need not put their attributes together again."""
+
+
+class Series:
+    """The attributes that a call has on its metrics; they are shared, so nobody may change them."""
+
+    __slots__ = ("dimensions", "input", "output", "who")
+
+    def __init__(self, dimensions: dict[str, Any]) -> None:
+        """Put together what the metrics of such calls carry."""
+        self.dimensions = dimensions
+        self.input = {**dimensions, s.TOKEN_TYPE: "input"}
+        self.output = {**dimensions, s.TOKEN_TYPE: "output"}
+        self.who = [(key, dimensions[key]) for key in _COUNTED if key in dimensions]
 
 
 class Meters:
@@ -177,6 +193,7 @@ class Meters:
         latest = generation != "published"
         signals = s.signals(operation, generation)
         self._keys = signals.metric_attributes
+        self._series: dict[tuple[Any, ...], Series] = {}
         self._caps = telemetry.caps
         self._further = telemetry.settings.metric_dimensions
         self._durations = [telemetry.histogram(metric) for metric in signals.durations]
@@ -200,16 +217,24 @@ class Meters:
         if published and (inference or operation == s.EMBEDDINGS):
             self._usage = telemetry.histogram(s.TOKEN_USAGE)
 
-    def call(self, outcome: str, dimensions: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    def call(self, outcome: str, series: Series, found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
-            who = [(key, dimensions[key]) for key in _COUNTED if key in dimensions]
             further = self._caps.pairs(self._further, found) if self._further else ()
-            self._calls.add(1, ((s.OUTCOME, outcome), *who, *further))
+            self._calls.add(1, ((s.OUTCOME, outcome), *series.who, *further))
 
-    def dimensions(self, found: Mapping[str, Any]) -> dict[str, Any]:
+    def series(self, found: Mapping[str, Any]) -> Series:
         """Give the attributes that the metrics of an operation have."""
-        return dict(self._caps.pairs(self._keys, found))
+        values = tuple(map(found.get, self._keys))
+        try:
+            return self._series[values]
+        except (KeyError, TypeError):  # it is new, or has a value that is for the span alone
+            series = Series(dict(self._caps.pairs(self._keys, found)))
+        if len(self._series) >= _KNOWN:
+            self._series.clear()
+        if all(type(value) in _PLAIN for value in values):
+            self._series[values] = series
+        return series
 
     def further(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Give the attributes that counters have besides, as the settings say."""
@@ -234,12 +259,14 @@ class Meters:
         for histogram in self._gaps:
             histogram.record(seconds, attributes, context)
 
-    def tokens(self, found: Mapping[str, Any], attributes: dict[str, Any], context: Context) -> None:
+    def tokens(self, found: Mapping[str, Any], series: Series, context: Context) -> None:
         """Record the token counts among the attributes found; what is absent is not recorded."""
+        attributes = series.dimensions
         if self._usage is not None:
-            for kind, key in (("input", s.USAGE_INPUT_TOKENS), ("output", s.USAGE_OUTPUT_TOKENS)):
-                if key in found:
-                    self._usage.record(found[key], {**attributes, s.TOKEN_TYPE: kind}, context)
+            if s.USAGE_INPUT_TOKENS in found:
+                self._usage.record(found[s.USAGE_INPUT_TOKENS], series.input, context)
+            if s.USAGE_OUTPUT_TOKENS in found:
+                self._usage.record(found[s.USAGE_OUTPUT_TOKENS], series.output, context)
         for key, histogram in self._totals.items():
             if key in found:
                 histogram.record(found[key], attributes, context)

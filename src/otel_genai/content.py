@@ -122,13 +122,12 @@ def to_json(value: object) -> str:
     return sendable(text)
 
 
-def _strict_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_said)
-
-
 def _said(value: object) -> str:
     """Write what JSON does not know as text: bytes are a file, and said to be one."""
     return described(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value)
+
+
+_strict_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_said).encode
 
 
 def described(data: object, mime_type: str = "data") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _stainless
 from otel_genai.providers._messages_stream import Fold
-from otel_genai.spec import Attributes, Body, Operation, Provider, Row, items
+from otel_genai.spec import Attributes, Body, Operation, Provider, Row, items, view
 
 if TYPE_CHECKING:
     from anthropic.types import Message
@@ -77,29 +76,27 @@ def finish(r: Message) -> Attributes:
 
 def usage(r: Message) -> Attributes:
     """Count tokens: the API counts cached ones apart, the conventions count them in."""
-    count = functools.partial(_count, r.usage)
-    given, details = count("input_tokens"), count("output_tokens_details")
-    read, written = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
+    u: Any = view(r.usage)
+    given, details = getattr(u, "input_tokens", None), getattr(u, "output_tokens_details", None)
+    read = getattr(u, "cache_read_input_tokens", None)
+    written = getattr(u, "cache_creation_input_tokens", None)
     return {
         s.USAGE_INPUT_TOKENS: None if given is None else given + (read or 0) + (written or 0),
-        s.USAGE_OUTPUT_TOKENS: count("output_tokens"),
+        s.USAGE_OUTPUT_TOKENS: getattr(u, "output_tokens", None),
         s.USAGE_CACHE_READ_INPUT_TOKENS: read,
         s.USAGE_CACHE_WRITE_INPUT_TOKENS: written,
-        s.USAGE_REASONING_OUTPUT_TOKENS: _count(details, "thinking_tokens"),
-        s.SERVICE_TIER: _tier(count),
+        # a part that an older SDK does not know is a plain dict there
+        s.USAGE_REASONING_OUTPUT_TOKENS: getattr(view(details), "thinking_tokens", None),
+        s.SERVICE_TIER: _tier(u),
     }
 
 
-def _tier(count: Callable[[str], Any]) -> str | None:
+def _tier(u: Any) -> str | None:
     """Name what has another price than the standard one: a tier, the fast mode, inference kept in the US."""
-    place = count("inference_geo")
-    named = (count("service_tier"), count("speed"), place if place == "us" else None)
-    return "+".join(one for one in named if isinstance(one, str) and one != "standard") or None
-
-
-def _count(usage: Any, name: str) -> Any:
-    """Read what may be missing; a part that an older SDK does not know is a plain dict there."""
-    return usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+    tier, speed = getattr(u, "service_tier", None), getattr(u, "speed", None)
+    place = getattr(u, "inference_geo", None)
+    named = (tier, speed, place if place == "us" else None)
+    return "+".join([one for one in named if isinstance(one, str) and one != "standard"]) or None
 
 
 def fault(r: Any) -> str | None:
