@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from programs import built
 
 import asked
 import filled
 from asked import Asked
 from e2e.backends import eventually, get
-from single import Collector, Jaeger, all_of, span, traces
+from otel_genai import semconv as s
+from single import Collector, Jaeger, all_of, attributes, span, traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from filled import Prometheus
 
 HALF_AN_HOUR = 1800
+MEASURED = "measured"
+QUICK, SLOW = 0.2, 45.0
+FAILURE = Status(code=Status.STATUS_CODE_ERROR)
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,7 +46,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         "JAEGER_OTLP_ENDPOINT": jaeger.otlp,
         "PROMETHEUS_OTLP_ENDPOINT": f"{prometheus.url}/api/v1/otlp",
     }
-    collector = Collector(root, "config.yaml", **places)
+    collector = Collector(root, "config.yaml", COLLECTOR_SPAN_METRICS_EVERY="1s", **places)
     targets = {"otel-collector": collector.ports.collector_metrics, "jaeger": jaeger.ports.jaeger_metrics}
     with pytest.MonkeyPatch.context() as patch, all_of(prometheus, jaeger, collector):
         patch.setenv("_OTEL_GENAI_STRICT", "0")  # a failure of ours is counted, as it is for users
@@ -56,8 +61,27 @@ def _send(collector: Collector) -> None:
     logs.resource_logs.add().scope_logs.add().log_records.add().severity_text = "DEBUG"
     metric = metrics.resource_metrics.add().scope_metrics.add().metrics.add(name="passing")
     metric.gauge.data_points.add(as_int=1, time_unix_nano=time.time_ns())
-    for message in (traces("passing", [span(1)]), logs, metrics):
+    for message in (traces("passing", [span(1)]), traces(MEASURED, calls()), logs, metrics):
         assert collector.send(message) == 200
+
+
+def calls() -> list[Span]:
+    """Make a quick call of each kind that was completed, and slow ones that were not, or call no model."""
+    completed = {operation: {s.OPERATION_NAME: operation} for operation in sorted(s.MODEL_CALLS)}
+    ended = {one: {**completed[s.CHAT], s.OUTCOME: one} for one in (s.STOPPED, s.CANCELLED, s.FAILED)}
+    cut = {**completed[s.CHAT], s.OUTCOME: s.TRUNCATED}
+    made = [
+        *((QUICK, told, Status()) for told in completed.values()),
+        *((SLOW, told, FAILURE if one == s.FAILED else Status()) for one, told in ended.items()),
+        (SLOW, cut, FAILURE),
+        (SLOW, completed[s.CHAT], FAILURE),  # another library's
+        (SLOW, {s.OPERATION_NAME: s.INVOKE_AGENT}, Status()),
+    ]
+    who = {s.PROVIDER_NAME: "toy", s.REQUEST_MODEL: "toy-1"}
+    return [
+        span(number, seconds, attributes=attributes({**who, **told}), status=status)
+        for number, (seconds, told, status) in enumerate(made, 2)
+    ]
 
 
 def result(prometheus: Prometheus, kind: str, **query: Any) -> Any:
@@ -103,6 +127,29 @@ def test_every_rule_and_alert_can_be_evaluated(prometheus: Prometheus) -> None:
         assert {(rule["health"], rule.get("lastError", "")) for rule in found} == {("ok", "")}
 
     eventually(evaluated)
+
+
+def test_latency_is_of_completed_calls(prometheus: Prometheus) -> None:
+    """What the Collector counts of spans tells calls that were completed: the slow ones were not."""
+    counted = f'traces_span_metrics_duration_seconds_bucket{{service_name="{MEASURED}", le="+Inf"}}'
+    rates = f'genai:completed_seconds_bucket:rate5m{{service_name="{MEASURED}"}}'
+
+    def told() -> None:
+        found = result(prometheus, "query", query=f"sum ({counted})")["result"]
+        assert [float(one["value"][1]) for one in found] == [len(calls())]
+        found = [
+            one
+            for one in result(prometheus, "query", query=f"{rates} > 0")["result"]
+            if one["metric"]["le"] == "+Inf"
+        ]
+        who = {"service_name": MEASURED, "gen_ai_provider_name": "toy", "gen_ai_request_model": "toy-1"}
+        for one in found:
+            assert who.items() <= one["metric"].items()
+        assert {one["metric"]["gen_ai_operation_name"] for one in found} == s.MODEL_CALLS
+        longest = result(prometheus, "query", query=f"histogram_quantile(1, {rates})")["result"]
+        assert {float(one["value"][1]) for one in longest} == {0.25}  # the bucket that QUICK is in
+
+    eventually(told)
 
 
 @pytest.mark.parametrize("one", [one for one in asked.by_panels() if one.exemplars], ids=lambda one: one.who)

@@ -26,6 +26,7 @@ PARTS = ("bucket", "sum", "count")
 FOREIGN = {
     "up",
     "traces_span_metrics_calls_total",
+    "traces_span_metrics_duration_seconds_bucket",
     "otelcol_exporter_queue_size",
     "otelcol_exporter_queue_capacity",
 } | {
@@ -157,11 +158,19 @@ def test_durations_have_budgets() -> None:
     assert stages == s.MODEL_CALLS | {s.RETRIEVAL, s.EXECUTE_TOOL, s.INVOKE_AGENT, s.INVOKE_WORKFLOW}
 
 
+def test_latency_is_of_calls_of_models() -> None:
+    """The rule names each operation that calls a model, and no other."""
+    (rule,) = (one for one in rules() if one.get("record") == "genai:completed_seconds_bucket:rate5m")
+    (named,) = re.findall(r'gen_ai_operation_name=~"([^"]+)"', rule["expr"])
+    assert set(named.split("|")) == s.MODEL_CALLS
+
+
 @pytest.mark.parametrize("file", ["config.yaml", "agent.yaml"])
 def test_the_collector_counts_spans_by_what_alerts_ask_for(file: str) -> None:
-    """Why answers ended is told by spans alone: the Collectors that count spans keep it."""
+    """Why and how answers ended is told by spans alone: the Collectors that count spans keep it."""
     counting = yaml.safe_load((COLLECTOR / file).read_text())["connectors"]["span_metrics"]
     assert counting["namespace"].replace(".", "_") == "traces_span_metrics"
+    assert counting["histogram"]["unit"] == "s"
     kept = {one["name"] for one in counting["dimensions"]}
-    assert {s.RESPONSE_FINISH_REASONS, s.PROVIDER_NAME, s.REQUEST_MODEL} <= kept
+    assert {s.OPERATION_NAME, s.PROVIDER_NAME, s.REQUEST_MODEL, s.OUTCOME, s.RESPONSE_FINISH_REASONS} <= kept
     assert "service.name" in counting["resource_metrics_key_attributes"]
