@@ -21,6 +21,7 @@ LAYERS = [
     {"_context", "_bound"},
     {"_bodies"},
     {"_streams", "_call", "_threads", "_processor", "_outgoing"},
+    {"_passing"},
     {"_engine"},
     {"_patching", "_manual"},
     {"instrumentor"},
@@ -44,6 +45,7 @@ ENGINE_ROOM = {
     "_outgoing",
     "_upload",
     "_bodies",
+    "_passing",
     "instrumentor",
 }
 

@@ -331,6 +331,9 @@ class Hook:
         """Ask for another class."""
         request.kwargs = {**request.kwargs, "stream_cls": cls}
 
+    def stream(self, request, result):
+        """Leave streams to their class."""
+
     def unread(self, result):
         """Give a raw response."""
         return result if isinstance(result, Response) else None

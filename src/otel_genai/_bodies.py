@@ -64,22 +64,31 @@ def is_running(reader: Callable[[], Any]) -> bool:
     return bool(getattr(generator, "gi_running", False) or getattr(generator, "ag_running", False))
 
 
-def watch(response: Any, state: Watcher) -> None:
-    """Have a response say when it is closed or read: for this one response, its class is one of ours."""
-    response.__dict__[STATE] = state
-    cls: Any = type(response)
-    response.__class__ = _watched(cls)
-
-
-def unwatch(response: Any) -> None:
-    """Make the response what it was."""
-    if getattr(response, "__dict__", {}).pop(STATE, None) is not None:
-        response.__class__ = type(response).__mro__[1]
+def adopt(thing: Any, state: Any, methods: Callable[[Any], dict[str, Callable[..., Any]]]) -> None:
+    """Have a thing tell `state` what happens to it: for this one thing, its class is one of ours."""
+    cls: Any = type(thing)
+    thing.__dict__[STATE] = state
+    thing.__class__ = _adopted(cls, methods)
 
 
 @functools.cache
-def _watched(cls: Any) -> Any:
-    """Make the subclass of an HTTP response's class that tells its state what happens to it."""
+def _adopted(cls: Any, methods: Callable[[Any], dict[str, Callable[..., Any]]]) -> Any:
+    return subclass(cls, (cls,), **methods(cls))
+
+
+def watch(response: Any, state: Watcher) -> None:
+    """Have a response say when it is closed or read."""
+    adopt(response, state, _watched)
+
+
+def unwatch(thing: Any) -> None:
+    """Make a thing what it was."""
+    if getattr(thing, "__dict__", {}).pop(STATE, None) is not None:
+        thing.__class__ = type(thing).__mro__[1]
+
+
+def _watched(cls: Any) -> dict[str, Callable[..., Any]]:
+    """Give the methods by which an HTTP response of this class is closed or read, with ours around them."""
 
     def close(self: Any) -> None:
         try:
@@ -99,7 +108,7 @@ def _watched(cls: Any) -> Any:
     def aiter_raw(self: Any, chunk_size: int | None = None) -> Any:
         return _teed(self, cls.aiter_raw(self, chunk_size))
 
-    return subclass(cls, (cls,), close=close, aclose=aclose, iter_raw=iter_raw, aiter_raw=aiter_raw)
+    return {"close": close, "aclose": aclose, "iter_raw": iter_raw, "aiter_raw": aiter_raw}
 
 
 def _closed(response: Any) -> None:

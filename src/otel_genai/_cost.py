@@ -47,6 +47,8 @@ Key = tuple[str, str, str, "str | None"]
 _STANDARD = frozenset({"default", "standard", "auto", "on_demand"})
 """Service tiers that are none in particular."""
 _NAMED = (s.PROVIDER_NAME, s.REQUEST_MODEL, s.RESPONSE_MODEL)
+_WITHOUT_OUTPUT = frozenset({s.EMBEDDINGS, s.RERANK, s.MODERATION})
+"""Operations whose answers are no tokens."""
 _KEPT_KEYS = (*_NAMED, *sorted(s.USAGE), s.OPERATION_NAME, s.OUTCOME, s.USAGE_COST_AMOUNT)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _said: set[str] = set()
@@ -154,15 +156,19 @@ class Costs:
     def _count(self, rates: _prices.Rates | None, ended: Ended) -> dict[str, Any]:
         """Count a call, with what it cost or why that is unknown."""
         usage = ended.usage
+        operation = usage.get(s.OPERATION_NAME)
         is_told = s.USAGE_INPUT_TOKENS in usage and (
-            s.USAGE_OUTPUT_TOKENS in usage or usage.get(s.OPERATION_NAME) == s.EMBEDDINGS
+            s.USAGE_OUTPUT_TOKENS in usage or operation in _WITHOUT_OUTPUT
         )
         if not is_told:
             if usage.get(s.OUTCOME) == s.FAILED and not _has_usage(usage):
                 return {}  # nothing was answered, and nothing is asked for it
-            self._missing.add(1, _names(ended.dimensions))
-            if rates is None or rates.steps:
-                return {}
+            if operation == s.MODERATION and rates is None:
+                return {}  # most are free: https://developers.openai.com/api/docs/guides/moderation
+            if operation not in s.OTHER_MODELS or (rates is not None and rates.steps):
+                self._missing.add(1, _names(ended.dimensions))
+                if rates is None or rates.steps:
+                    return {}
         amount = rates.amount(usage, ended.seconds) if rates is not None else None
         if rates is None or amount is None:
             self._unpriced.add(1, _names(ended.dimensions))

@@ -10,7 +10,7 @@ import wrapt
 from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 
-from otel_genai import _bodies, _context, _others, _streams
+from otel_genai import _bodies, _context, _others, _passing, _streams
 from otel_genai._bound import Bound
 from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry
@@ -51,8 +51,7 @@ class Seam:
         if iscoroutine(result):  # somebody's plain wrapper stands between us and an async function
             call.safely(_leave, call, token)
             return self._await(call, request, lambda *_, **__: result)
-        self._deliver(call, token, request, result)
-        return result
+        return self._deliver(call, token, request, result)
 
     async def _acall(
         self,
@@ -73,8 +72,7 @@ class Seam:
         except BaseException as error:
             call.safely(_fail, call, token, error, request)
             raise
-        self._deliver(call, token, request, result)
-        return result
+        return self._deliver(call, token, request, result)
 
     def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[Call, Request] | None:
         """Begin a call if it is one of ours, and nothing says to keep quiet."""
@@ -133,20 +131,27 @@ class Seam:
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)
 
-    def _deliver(self, call: Call, token: Any, request: Request, result: Any) -> None:
-        """End the call with its answer, or hand it to whatever will see the answer's end."""
+    def _deliver(self, call: Call, token: Any, request: Request, result: Any) -> Any:
+        """Give the caller the result: its call ends with it, or is left to what will see the answer's end."""
         try:
             _leave(call, token)
             if _streams.begin(result, call):
-                return
+                return result
+            stream = self._hook.stream(request, result)
+            if stream is not None:
+                ours = _passing.passed(stream, call)
+                return ours if stream is result else result
             response = self._hook.unread(result)
-            if response is not None:
+            if response is None:
+                call.done(call.read(self._hook.answer, request, result))
+            elif hasattr(response, "iter_raw"):
                 _bodies.Tee(call, response)
             else:
-                call.done(call.read(self._hook.answer, request, result))
+                _passing.File(call, response)
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)
             call.safely(call.abandoned)
+        return result
 
 
 def _leave(call: Call, token: Any) -> None:

@@ -112,7 +112,7 @@ def _inject(headers: MutableMapping[str, Any], url: str) -> dict[str, Any] | Non
 def _asks_a_model(scope: _context.Scope) -> bool:
     """Whether a request made here is a provider's, even where it goes by way of a host that is listed."""
     call = scope.call
-    return call is not None and bool(call.open) and call.bound.operation.name in s.MODEL_CALLS
+    return call is not None and bool(call.open) and call.bound.operation.name in s.PROVIDER_CALLS
 
 
 def _before(request: Any) -> dict[str, Any] | None:

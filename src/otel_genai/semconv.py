@@ -36,6 +36,7 @@ REQUEST_SEED = "gen_ai.request.seed"
 REQUEST_STREAM = "gen_ai.request.stream"
 REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
 REQUEST_PREVIOUS_RESPONSE_ID = "gen_ai.request.previous_response.id"
+REQUEST_STREAM_CURSOR = "gen_ai.request.stream_cursor"
 REQUEST_ENCODING_FORMATS = "gen_ai.request.encoding_formats"
 CONVERSATION_ID = "gen_ai.conversation.id"
 CONVERSATION_COMPACTED = "gen_ai.conversation.compacted"
@@ -54,6 +55,7 @@ ERROR_TYPE = "error.type"
 RESPONSE_ID = "gen_ai.response.id"
 RESPONSE_MODEL = "gen_ai.response.model"
 RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+RESPONSE_STATUS = "gen_ai.response.status"
 RESPONSE_TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 EMBEDDINGS_DIMENSION_COUNT = "gen_ai.embeddings.dimension.count"
 
@@ -168,13 +170,23 @@ CHAT = "chat"
 GENERATE_CONTENT = "generate_content"
 TEXT_COMPLETION = "text_completion"
 EMBEDDINGS = "embeddings"
+RERANK = "rerank"
+TRANSCRIPTION = "transcription"
+SPEECH = "speech"
+IMAGE_GENERATION = "image_generation"
+MODERATION = "moderation"
 RETRIEVAL = "retrieval"
+FETCH_RESPONSE = "fetch_response"
 INVOKE_AGENT = "invoke_agent"
 EXECUTE_TOOL = "execute_tool"
 INVOKE_WORKFLOW = "invoke_workflow"
 INFERENCE = frozenset({CHAT, GENERATE_CONTENT, TEXT_COMPLETION})
-MODEL_CALLS = INFERENCE | {EMBEDDINGS}
-OPERATIONS = MODEL_CALLS | {RETRIEVAL, INVOKE_AGENT, EXECUTE_TOOL, INVOKE_WORKFLOW}
+OTHER_MODELS = frozenset({RERANK, TRANSCRIPTION, SPEECH, IMAGE_GENERATION, MODERATION})
+"""Calls of models that the conventions have no name for: whether they tell tokens is up to the API."""
+MODEL_CALLS = INFERENCE | {EMBEDDINGS} | OTHER_MODELS
+PROVIDER_CALLS = MODEL_CALLS | {FETCH_RESPONSE}
+"""What goes to a provider of models; to fetch a response that is there is no call of its model."""
+OPERATIONS = PROVIDER_CALLS | {RETRIEVAL, INVOKE_AGENT, EXECUTE_TOOL, INVOKE_WORKFLOW}
 
 OPENAI = "openai"
 AZURE_OPENAI = "azure.ai.openai"
@@ -193,6 +205,8 @@ X_AI = "x_ai"
 
 OUTPUT_JSON = "json"
 OUTPUT_TEXT = "text"
+OUTPUT_IMAGE = "image"
+OUTPUT_SPEECH = "speech"
 FINISH_ERROR = "error"
 ERROR_OTHER = "_OTHER"
 

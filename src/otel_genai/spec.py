@@ -115,8 +115,11 @@ class Hook(Protocol):
     def with_stream_class(self, request: Request, cls: type[Any]) -> None:
         """Have the SDK make the stream of `cls`."""
 
+    def stream(self, request: Request, result: Any) -> Any:
+        """Give the stream that an SDK made on its own, if there is one in the result."""
+
     def unread(self, result: Any) -> Any:
-        """Give the HTTP response whose body the caller reads on their own, if that is the result."""
+        """Give the HTTP response, or the file, whose body the caller reads on their own, if there is one."""
 
     def answer(self, request: Request, result: Any) -> Any:
         """Give what in the result is the answer."""

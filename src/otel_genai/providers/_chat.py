@@ -67,7 +67,7 @@ def output_type(wanted: Any) -> str | None:
     return _FORMATS.get(kind, kind)
 
 
-REQUEST: Mapping[str, Row] = {
+COMMON: Mapping[str, Row] = {
     "model": s.REQUEST_MODEL,
     "max_tokens": s.REQUEST_MAX_TOKENS,
     "max_completion_tokens": s.REQUEST_MAX_TOKENS,
@@ -81,6 +81,10 @@ REQUEST: Mapping[str, Row] = {
     "n": (s.REQUEST_CHOICE_COUNT, unless_one),
     "reasoning_effort": s.REQUEST_REASONING_LEVEL,
     "response_format": (s.OUTPUT_TYPE, output_type),
+}
+"""What every host takes in this format."""
+REQUEST: Mapping[str, Row] = {
+    **COMMON,
     "service_tier": (s.OPENAI_REQUEST_SERVICE_TIER, unless_auto),
 }
 
@@ -253,7 +257,8 @@ def outputs(r: ChatCompletion) -> list[content.Message]:
     for choice in r.choices:
         message = choice.message
         parts = thought(message)
-        parts += [content.text(text) for text in (message.content, message.refusal) if text]
+        refusal = getattr(message, "refusal", None)  # OpenAI's own
+        parts += [content.text(text) for text in (message.content, refusal) if text]
         parts += calls(message.tool_calls)
         why = _FINISH.get(choice.finish_reason, choice.finish_reason)
         if parts:

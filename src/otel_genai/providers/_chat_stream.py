@@ -9,7 +9,8 @@ from otel_genai.providers import _chat
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-_RARE_OUTPUT = ("reasoning_content", "reasoning", "function_call", "audio")  # not in every SDK's type
+# not in every SDK's type
+_RARE_OUTPUT = ("refusal", "reasoning_content", "reasoning", "function_call", "audio")
 
 
 class _Message:
@@ -28,8 +29,9 @@ class _Message:
         """Take one delta in."""
         if delta.content:
             self._content.append(delta.content)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
+        refusal = getattr(delta, "refusal", None)
+        if refusal:
+            self._refusal.append(refusal)
         self._reasoning += [part["content"] for part in _chat.thought(delta)]
         for call in delta.tool_calls or ():
             key = call.id if call.index is None else call.index  # some hosts send calls whole and uncounted
@@ -96,7 +98,7 @@ class Fold:
             if finish is not None:
                 known.finish_reason = finish
                 self._add_rest(chunk)  # some hosts have no chunk for it alone
-            if delta.content or delta.tool_calls or delta.refusal:
+            if delta.content or delta.tool_calls:
                 output = True
             elif finish is None:
                 output = output or any(getattr(delta, name, None) for name in _RARE_OUTPUT)

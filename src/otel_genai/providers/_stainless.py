@@ -111,6 +111,10 @@ class Seam:
         """Ask for a stream of another class."""
         request.kwargs = {**request.kwargs, "stream_cls": cls}
 
+    def stream(self, request: Request, result: Any) -> Any:  # noqa: ARG002 (as of every seam)
+        """Say that streams are of the class that was asked for."""
+        return None
+
     def unread(self, result: Any) -> Any:
         """Give the response under a raw answer whose body has not been read yet."""
         response = _http_response(result)
