@@ -265,13 +265,41 @@ def test_a_call_that_failed_is_not_missing_its_usage(costs, books):
     assert books[s.USAGE_MISSING] == books[s.UNPRICED] == books[s.COST] == {}
 
 
-def test_embeddings_have_no_output(costs):
-    """So its count is not missing."""
+@pytest.mark.parametrize("operation", [s.EMBEDDINGS, s.RERANK, s.MODERATION])
+def test_embeddings_have_no_output(costs, operation):
+    """So its count is not missing; nor is it of other answers that are no tokens."""
     found = {
-        **WHO, s.REQUEST_MODEL: "text-embedding-3-small", s.OPERATION_NAME: s.EMBEDDINGS,
+        **WHO, s.REQUEST_MODEL: "text-embedding-3-small", s.OPERATION_NAME: operation,
         s.USAGE_INPUT_TOKENS: 10,
     }  # fmt: skip
     assert known(costs, found).tell(found, WHO, 1.0)[s.USAGE_COST_AMOUNT] == pytest.approx(2e-7)
+
+
+@pytest.mark.parametrize(
+    ("operation", "model", "counter"),
+    [
+        (s.SPEECH, "gpt-4o-mini-tts", s.USAGE_MISSING),  # it has a price per token
+        (s.SPEECH, "tts-1", s.UNPRICED),
+        (s.TRANSCRIPTION, "whisper-1", s.UNPRICED),
+        (s.IMAGE_GENERATION, "dall-e-3", s.UNPRICED),
+        (s.MODERATION, "omni-moderation-latest", None),  # it is free
+    ],
+)
+def test_an_api_that_tells_no_tokens_is_not_missing_them(costs, books, operation, model, counter):
+    """Unless the model is priced by them: else it has no price, or costs nothing."""
+    found = {**WHO, s.REQUEST_MODEL: model, s.OPERATION_NAME: operation}
+    assert known(costs, found).tell(found, WHO, 1.0) == {}
+    assert {metric for metric in (s.USAGE_MISSING, s.UNPRICED, s.COST) if books[metric]} == (
+        {counter} if counter else set()
+    )
+
+
+def test_a_call_may_have_a_price_of_its_own(books):
+    """For what is not told in tokens, such as images, it is the program's to say what one call costs."""
+    found = {**WHO, s.REQUEST_MODEL: "dall-e-3", s.OPERATION_NAME: s.IMAGE_GENERATION}
+    costs = _cost.Costs(books.counter, own({"model": "dall-e-3", "per_request": 0.04}))
+    assert costs.tell(found, WHO, 1.0)[s.USAGE_COST_AMOUNT] == pytest.approx(0.04)
+    assert books[s.USAGE_MISSING] == books[s.UNPRICED] == {}
 
 
 @pytest.mark.parametrize(

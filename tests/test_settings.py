@@ -59,8 +59,9 @@ GOOD = [
 ]
 MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
 PAIRS = (
-    "give pairs such as chat=SPAN_ONLY, of chat, embeddings, execute_tool, generate_content, invoke_agent, "
-    "invoke_workflow, retrieval, text_completion"
+    "give pairs such as chat=SPAN_ONLY, of chat, embeddings, execute_tool, fetch_response, generate_content, "
+    "image_generation, invoke_agent, invoke_workflow, moderation, rerank, retrieval, speech, "
+    "text_completion, transcription"
 )
 MASKER = (
     "'emails' is no masker: give keys, email, card, iban, phone, ip, "

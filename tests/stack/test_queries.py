@@ -67,7 +67,9 @@ def _send(collector: Collector) -> None:
 
 def calls() -> list[Span]:
     """Make a quick call of each kind that was completed, and slow ones that were not, or call no model."""
-    completed = {operation: {s.OPERATION_NAME: operation} for operation in sorted(s.MODEL_CALLS)}
+    completed = {
+        operation: {s.OPERATION_NAME: operation} for operation in sorted(s.INFERENCE | {s.EMBEDDINGS})
+    }
     ends = {s.STOPPED: Status(), s.CANCELLED: Status(), s.FAILED: FAILURE, s.TRUNCATED: FAILURE}
     made = [
         *((QUICK, told, Status()) for told in completed.values()),
@@ -140,7 +142,7 @@ def test_latency_is_of_completed_calls(prometheus: Prometheus) -> None:
             (one["metric"]["gen_ai_provider_name"], one["metric"]["gen_ai_request_model"]) for one in found
         }
         assert who == {("toy", "toy-1")}
-        assert {one["metric"]["gen_ai_operation_name"] for one in found} == s.MODEL_CALLS
+        assert {one["metric"]["gen_ai_operation_name"] for one in found} == {*s.INFERENCE, s.EMBEDDINGS}
         longest = result(prometheus, "query", query=f"histogram_quantile(1, {rates})")["result"]
         assert {float(one["value"][1]) for one in longest} == {0.25}  # the bucket that QUICK is in
 
