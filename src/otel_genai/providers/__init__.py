@@ -2,11 +2,15 @@
 
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
+    "groq": "otel_genai.providers.groq",
+    "ollama": "otel_genai.providers.ollama",
     "openai": "otel_genai.providers.openai",
 }
 
 SDK_MODULES = {
     "anthropic": ("anthropic",),
+    "groq": ("groq",),
+    "ollama": ("ollama._client",),
     "openai": ("openai",),
 }
 """The modules whose import brings a provider's hooks; a test compares them with the hooks themselves."""
