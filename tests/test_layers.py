@@ -12,7 +12,7 @@ import otel_genai
 HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
-    {"semconv", "content", "masking", "_guard", "_budget", "_baggage"},
+    {"semconv", "content", "masking", "_guard", "_budget", "_baggage", "_servers"},
     {"_prices"},
     {"_pricelist", "_upload"},
     {"settings", "_others", "_hooks", "_dimensions"},

@@ -54,6 +54,7 @@ PROVIDERS = [
     "GCP_GEMINI",
     "GCP_VERTEX_AI",
     "GROQ",
+    "IBM_WATSONX_AI",
     "MISTRAL_AI",
     "MOONSHOT_AI",
     "PERPLEXITY",

@@ -56,6 +56,11 @@ GOOD = [
     ("cost", "false", False),
     ("cost", "true", True),
     ("cost_histogram", "true", True),
+    (
+        "hosts",
+        "LLM.corp.example=vllm, 10.0.0.7:8000=ollama,[fd00::7]:1234 = lm_studio,",
+        {"llm.corp.example": "vllm", "10.0.0.7:8000": "ollama", "[fd00::7]:1234": "lm_studio"},
+    ),
 ]
 MODES = "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT, true, false"
 PAIRS = (
@@ -67,6 +72,8 @@ MASKER = (
     "'emails' is no masker: give keys, email, card, iban, phone, ip, "
     "a compiled regular expression or a function"
 )
+NO_HOST = "is no host, such as llm.corp.example or 10.0.0.7:8000: no scheme, no path"
+NO_PROVIDER = "is no provider's name for a, such as vllm, ollama or azure.ai.openai"
 BAD = [
     ("capture", "spans", f"'spans' is not one of {MODES}", "NO_CONTENT"),
     ("capture", "1", f"'1' is not one of {MODES}", "NO_CONTENT"),
@@ -80,6 +87,13 @@ BAD = [
     ("capture_sample", "2", "'2' is not a share from 0 to 1", None),
     ("capture_sample", "half", "'half' is not a share from 0 to 1", None),
     ("capture_on_error", "maybe", "'maybe' is not one of true, false", None),
+    ("hosts", "http://a=vllm", f"'http://a' {NO_HOST}", "{}"),
+    ("hosts", "a/v1=vllm", f"'a/v1' {NO_HOST}", "{}"),
+    ("hosts", "a:70000=vllm", f"'a:70000' {NO_HOST}", "{}"),
+    ("hosts", "=vllm", f"'' {NO_HOST}", "{}"),
+    ("hosts", "a", f"'' {NO_PROVIDER}", "{}"),
+    ("hosts", "a=my llm", f"'my llm' {NO_PROVIDER}", "{}"),
+    ("hosts", "a=VLLM", f"'VLLM' {NO_PROVIDER}", "{}"),
     ("content_budget", "-5", "'-5' is not a number of bytes (256 or more)", None),
     ("content_budget", "8k", "'8k' is not a number of bytes (256 or more)", None),
     ("mask", "emails", MASKER, None),
@@ -117,6 +131,7 @@ OTHERS = {
     "cost_histogram": (False, "true"),
     "completion_hook": (HOOK, "upload"),
     "stream_usage": (False, "true"),
+    "hosts": ({"a": "vllm"}, "b=ollama"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -154,6 +169,7 @@ def test_the_defaults_are_the_safe_choice():
         "cost_histogram": False,
         "completion_hook": None,
         "stream_usage": False,
+        "hosts": {},
     }
 
 
@@ -182,6 +198,7 @@ def test_every_setting_has_its_variable():
         "cost_histogram": "OTEL_GENAI_COST_HISTOGRAM",
         "completion_hook": "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK",
         "stream_usage": "OTEL_GENAI_STREAM_USAGE",
+        "hosts": "OTEL_GENAI_HOSTS",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 
@@ -287,6 +304,12 @@ def test_an_unknown_setting_is_a_type_error():
     """As for any function of Python's."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'captured'"):
         otel_genai.instrument(captured="SPAN_ONLY")
+
+
+def test_hosts_are_pairs():
+    """A list of hosts would not say who answers there."""
+    with pytest.raises(ValueError, match=re.escape("['a'] does not say who answers at which host")):
+        Settings(hosts=["a"])
 
 
 def test_settings_are_frozen():

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
-from otel_genai import content
+from otel_genai import _servers, content
 from otel_genai import semconv as s
 from otel_genai._gate import Gate
 from otel_genai._telemetry import Meters, Telemetry
@@ -25,8 +25,8 @@ class Bound:
     """What all calls of one operation share."""
 
     __slots__ = (
-        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "rows", "target",
-        "telemetry", "who",
+        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "rows", "servers",
+        "target", "telemetry", "who",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +38,7 @@ class Bound:
         self.who = (provider, operation.name)
         self.operation = operation
         self.kind = kind
+        self.servers = _servers.by_address(settings.hosts)
         self.target = s.signals(operation.name, settings.semconv).target
         self.meters = Meters(telemetry, operation.name)
         self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
@@ -61,6 +62,10 @@ class Bound:
             attributes[s.SERVER_ADDRESS] = server.address
             if server.port:
                 attributes[s.SERVER_PORT] = server.port
+            if self.servers:
+                host, known = server.address, self.servers
+                name = known.get((host, server.port)) or known.get((host, None))
+                attributes[s.PROVIDER_NAME] = name or server.provider
         if request.stream:
             attributes[s.REQUEST_STREAM] = True
         for key, name, conversion in self.rows:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args
 
-from otel_genai import _baggage, masking
+from otel_genai import _baggage, _servers, masking
 from otel_genai import semconv as s
 from otel_genai.semconv import Generation
 
@@ -260,6 +260,7 @@ class Settings:
             installed, or an object with `on_completion()`; see `opentelemetry-util-genai`.
         stream_usage: whether streams are asked for their usage, where an API tells it only then: the one
             setting that changes requests. The chunk that tells it is kept from callers who did not ask.
+        hosts: who answers at hosts of your own: `host` or `host:port` -> `gen_ai.provider.name`.
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -284,6 +285,7 @@ class Settings:
     cost_histogram: bool = False
     completion_hook: Any = field(default=None, hash=False)
     stream_usage: bool = False
+    hosts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
@@ -331,6 +333,7 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "cost_histogram": ("OTEL_GENAI_COST_HISTOGRAM", _only),
     "completion_hook": ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", _hook),
     "stream_usage": ("OTEL_GENAI_STREAM_USAGE", _only),
+    "hosts": ("OTEL_GENAI_HOSTS", _servers.read),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
 """Where one of these cannot be read, no content is recorded."""

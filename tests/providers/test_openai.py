@@ -390,6 +390,15 @@ HOSTS = {
         "europe-west1-aiplatform.googleapis.com",
         443,
     ),
+    "https://models.inference.ai.azure.com": ("github", "models.inference.ai.azure.com", 443),
+    "https://router.huggingface.co/v1": ("huggingface", "router.huggingface.co", 443),
+    "https://openrouter.ai/api/v1": ("openrouter", "openrouter.ai", 443),
+    "https://dbc-7.cloud.databricks.com/serving-endpoints": (
+        "databricks",
+        "dbc-7.cloud.databricks.com",
+        443,
+    ),
+    "https://us-south.ml.cloud.ibm.com/ml/gateway/v1": ("ibm.watsonx.ai", "us-south.ml.cloud.ibm.com", 443),
     "https://llm.example.org:8443/v1": ("openai", "llm.example.org", 8443),
     "http://localhost:11434/v1": ("openai", "localhost", 11434),
     "http://10.0.0.7/v1": ("openai", "10.0.0.7", 80),
@@ -416,6 +425,37 @@ def test_the_host_names_the_provider(url):
     with capture() as seen:
         called(chat(), base_url=url)
     assert _who(seen) == HOSTS[url]
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ("http://10.0.0.7:8000/v1", "vllm"),
+        ("http://10.0.0.7:8001/v1", "openai"),
+        ("http://llm.corp.example/v1", "llama_cpp"),
+        ("https://llm.corp.example:8443/v1", "llama_cpp"),
+        ("http://[fd00::7]:1234/v1", "lm_studio"),
+        ("https://api.openai.com/v1", "toy"),
+    ],
+)
+def test_the_user_names_who_answers_at_a_host_of_their_own(url, provider):
+    """At one port, or at every one; their word counts more than what is known of a host."""
+    hosts = "10.0.0.7:8000=vllm,llm.corp.example=llama_cpp,[fd00::7]:1234=lm_studio,api.openai.com=toy"
+    with capture(hosts=hosts) as seen:
+        called(chat(), base_url=url)
+    assert _who(seen)[0] == provider
+    (duration,) = seen.metrics["gen_ai.client.operation.duration"]
+    assert duration["attributes"]["gen_ai.provider.name"] == provider
+
+
+def test_a_host_of_the_users_own_has_no_prices_of_openai():
+    """A model that is served there under a name that OpenAI has a price for costs something else."""
+    pytest.importorskip("genai_prices", reason="the extra `cost` is not installed")
+    with capture(hosts="10.0.0.7=vllm", cost=True) as seen:
+        called(chat(), base_url="http://10.0.0.7:8000/v1")
+    assert not [name for name in seen.metrics if "cost" in name]
+    (unpriced,) = seen.metrics["otel_genai.unpriced"]
+    assert unpriced["attributes"]["gen_ai.provider.name"] == "vllm"
 
 
 @pytest.mark.parametrize(("name", "options", "provider", "host"), CLASSES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _chat, _chat_stream, _responses, _stainless
+from otel_genai.providers import _chat, _chat_stream, _hosts, _responses, _stainless
 from otel_genai.spec import Attributes, Body, Operation, Provider, Row
 
 if TYPE_CHECKING:
@@ -16,27 +16,6 @@ if TYPE_CHECKING:
 # --- Who answers -----------------------------------------------------------------------------------------
 
 CLIENTS = {"AzureOpenAI": s.AZURE_OPENAI, "BedrockOpenAI": s.AWS_BEDROCK}
-HOSTS = {
-    "api.openai.com": s.OPENAI,
-    "openai.azure.com": s.AZURE_OPENAI,
-    "cognitiveservices.azure.com": s.AZURE_OPENAI,
-    "services.ai.azure.com": s.AZURE_INFERENCE,
-    "models.ai.azure.com": s.AZURE_INFERENCE,
-    "amazonaws.com": s.AWS_BEDROCK,
-    "api.aws": s.AWS_BEDROCK,
-    "api.anthropic.com": s.ANTHROPIC,
-    "api.cohere.ai": s.COHERE,
-    "api.cohere.com": s.COHERE,
-    "api.deepseek.com": s.DEEPSEEK,
-    "api.groq.com": s.GROQ,
-    "api.mistral.ai": s.MISTRAL_AI,
-    "api.moonshot.ai": s.MOONSHOT_AI,
-    "api.moonshot.cn": s.MOONSHOT_AI,
-    "api.perplexity.ai": s.PERPLEXITY,
-    "api.x.ai": s.X_AI,
-    "generativelanguage.googleapis.com": s.GCP_GEMINI,
-    "aiplatform.googleapis.com": s.GCP_VERTEX_AI,
-}
 
 
 def provider(client: Any, host: str) -> str:
@@ -44,10 +23,7 @@ def provider(client: Any, host: str) -> str:
     for cls in type(client).__mro__:
         if (name := CLIENTS.get(cls.__name__.removeprefix("Async"))) is not None:
             return name
-    for known, name in HOSTS.items():
-        if host == known or host.endswith((f".{known}", f"-{known}")):
-            return name
-    return s.OPENAI
+    return _hosts.provider(host) or s.OPENAI
 
 
 # --- Embeddings and legacy completions -------------------------------------------------------------------
