@@ -1,0 +1,152 @@
+"""What LiteLLM answers with: objects that lack what they do not know, and hide some of what they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_genai import content
+from otel_genai.providers import _chat_stream, _responses
+from otel_genai.spec import view
+
+_PLAIN = (str, int, float)
+
+
+class Lenient:
+    """An object of LiteLLM's, whose attributes come and go; what is missing reads as None."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Any) -> None:
+        """Stand before one object."""
+        self._of = of
+
+    def __getattr__(self, name: str) -> Any:
+        """Read an attribute."""
+        return lenient(getattr(self._of, name, None))
+
+    def model_dump(self, **options: Any) -> Any:
+        """Give it as plain data."""
+        return self._of.model_dump(**options)
+
+
+def lenient(value: Any) -> Any:
+    """Make whatever LiteLLM gives readable by attribute."""
+    if value is None or isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, list):
+        return [lenient(item) for item in value]
+    return view(value) if isinstance(value, dict) else Lenient(value)
+
+
+def is_told(usage: Any) -> bool:
+    """Whether counts are any: LiteLLM says zero where it was told none."""
+    return usage is not None and bool(usage.prompt_tokens or usage.completion_tokens)
+
+
+class _Counted(_chat_stream.Fold):
+    """Keeps what the hidden parameters of the chunks say."""
+
+    __slots__ = ("_hidden_params", "_model", "_told")
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty."""
+        super().__init__(content=content)
+        self._hidden_params: Any = None
+        self._model: Any = None
+        self._told: Any = None
+
+    def read(self, chunk: Any) -> Any:
+        """Make a chunk readable, and keep what it hides.
+
+        Its usage is kept as it is now, when it is what the provider told: after the stream's end LiteLLM puts
+        a count of its own in that place, where the provider told none.
+        """
+        chunk = lenient(chunk)
+        hidden = chunk._hidden_params
+        if hidden is not None:
+            self._hidden_params = hidden
+            self._model = hidden.provider_response_model or self._model
+            if is_told(hidden.usage):
+                self._told = hidden.usage
+        return chunk
+
+    @property
+    def usage(self) -> Any:
+        """What was used."""
+        return super().usage if self._told is None else self._told
+
+    @property
+    def model(self) -> Any:
+        """The model that answers; the chunks themselves name the one that was asked."""
+        return self._model
+
+
+class Fold(_Counted):
+    """Adds the chunks of a chat up."""
+
+    __slots__ = ()
+
+    def add(self, chunk: Any) -> bool:
+        """Take one chunk in."""
+        return super().add(self.read(chunk))
+
+
+class _Text:
+    __slots__ = ("finish_reason", "text")
+
+    def __init__(self) -> None:
+        self.finish_reason: Any = None
+        self.text = ""
+
+
+class CompletionFold(_Counted):
+    """Adds the chunks of a legacy completion up."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty."""
+        super().__init__(content=content)
+        self._texts: dict[Any, _Text] = {}
+
+    def add(self, chunk: Any) -> bool:
+        """Take one chunk in."""
+        chunk = self._last = self.read(chunk)
+        self._head = self._head or chunk
+        choices = chunk.choices or ()
+        for choice in choices:
+            known = self._texts.setdefault(choice.index, _Text())
+            known.finish_reason = choice.finish_reason or known.finish_reason
+            if self._content:
+                known.text += choice.text or ""
+        return any(choice.text for choice in choices)
+
+    @property
+    def choices(self) -> list[Any]:
+        """The choices, in order."""
+        return list(self._texts.values())
+
+
+class ResponsesFold(_responses.Fold):
+    """Takes the response from the event that carries it whole."""
+
+    __slots__ = ()
+
+    def add(self, event: Any) -> bool:
+        """Take one event in."""
+        return super().add(lenient(event))
+
+
+def prompts(body: Any) -> list[content.Message]:
+    """Read the prompt of a legacy completion: a string, or several."""
+    prompt = body.get("prompt")
+    given = [prompt] if isinstance(prompt, str) else prompt
+    return [content.message("user", [content.text(p)]) for p in given or () if isinstance(p, str)]
+
+
+def texts(r: Any) -> list[content.Message]:
+    """Read the choices of a legacy completion."""
+    return [
+        content.message("assistant", [content.text(choice.text)], None, choice.finish_reason)
+        for choice in r.choices
+    ]

@@ -1,0 +1,271 @@
+"""LiteLLM: chat, legacy completions, responses and embeddings of whichever provider it turns to.
+
+The functions are hooked where programs find them, in the package `litellm` itself; its `Router` and its own
+helpers call them there, too. What calls what beneath, another SDK included, is part of the same call.
+
+A name that was imported from the package before `instrument()` (`from litellm import completion`) is the
+function itself: calls by it are seen only as far as the SDKs beneath are. So are `litellm.main.completion`
+and its like, which LiteLLM calls under all that.
+
+LiteLLM can make spans of its own (`litellm.callbacks = ["otel"]`), of another shape; with both, there are
+two for a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from otel_genai import semconv as s
+from otel_genai.providers import _chat, _litellm_answer, _responses
+from otel_genai.providers._litellm_names import OPENAI_LIKE, UNKNOWN, named, resolved
+from otel_genai.providers._surface import Surface, at
+from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
+
+if TYPE_CHECKING:
+    from openai.types import CompletionUsage, CreateEmbeddingResponse
+
+# --- Who answers -----------------------------------------------------------------------------------------
+
+
+def server(client: Any, body: Body) -> Server:  # noqa: ARG001 (a plain function has none)
+    """Say who will answer, and where, if the caller says where."""
+    word, _ = resolved(body)
+    url = body.get("api_base") or body.get("base_url")
+    name = named(word, url) if word else UNKNOWN
+    return at(name, url) if isinstance(url, str) else Server(name)
+
+
+def served(r: Any) -> Attributes:
+    """Say who did answer: LiteLLM may have found another provider than the one that was asked first."""
+    hidden = r._hidden_params
+    if hidden is None:
+        return {}
+    word, url = hidden.custom_llm_provider, hidden.api_base
+    is_url = isinstance(url, str) and "://" in url
+    where = at("", url) if is_url else Server("")
+    return {
+        s.PROVIDER_NAME: named(word, url) if word and word != _CACHE else None,
+        s.SERVER_ADDRESS: where.address,
+        s.SERVER_PORT: where.port,
+    }
+
+
+_CACHE = "cached_response"
+
+# --- What was asked --------------------------------------------------------------------------------------
+
+
+def asked(body: Body) -> Attributes:
+    """Name the model as its provider does; what only OpenAI has is told of OpenAI alone."""
+    word, model = resolved(body)
+    tier = body.get("service_tier")
+    is_openai = word in OPENAI_LIKE or word == "azure"
+    return {
+        s.REQUEST_MODEL: model,
+        s.OPENAI_REQUEST_SERVICE_TIER: _chat.unless_auto(tier) if tier and is_openai else None,
+    }
+
+
+def output_type(wanted: Any) -> str | None:
+    """Say which kind of output was asked for; a class stands for its JSON schema."""
+    return s.OUTPUT_JSON if isinstance(wanted, type) else _chat.output_type(wanted)
+
+
+def effort(given: Any) -> Any:
+    """Give how much the model was told to think: a word, or one among other settings."""
+    return given["effort"] if isinstance(given, dict) else given
+
+
+_DERIVED = ("model", "service_tier")
+CHAT_REQUEST: Mapping[str, Row] = {
+    **{key: row for key, row in _chat.REQUEST.items() if key not in _DERIVED},
+    "response_format": (s.OUTPUT_TYPE, output_type),
+    "reasoning_effort": (s.REQUEST_REASONING_LEVEL, effort),
+}
+RESPONSES_REQUEST: Mapping[str, Row] = {
+    key: row for key, row in _responses.REQUEST.items() if key not in _DERIVED
+}
+EMBEDDINGS_REQUEST: Mapping[str, Row] = {
+    "dimensions": s.EMBEDDINGS_DIMENSION_COUNT,
+    "encoding_format": (s.REQUEST_ENCODING_FORMATS, _chat.strings),
+}
+
+# --- What came back --------------------------------------------------------------------------------------
+
+
+def response(r: Any) -> Attributes:
+    """Say what the answer is called, and which model the provider says it is of."""
+    hidden = r._hidden_params
+    told = hidden.provider_response_model if hidden is not None else None  # absent before litellm 1.9x
+    return {s.RESPONSE_ID: r.id, s.RESPONSE_MODEL: told or _bare(r.model, hidden)}
+
+
+def _bare(model: Any, hidden: Any) -> Any:
+    """Take LiteLLM's word for the provider off a model's name."""
+    word = hidden.custom_llm_provider if hidden is not None else None
+    return model.removeprefix(f"{word}/") if isinstance(model, str) else model
+
+
+def usage(r: Any) -> Attributes:
+    """Count tokens as the provider did; an answer out of LiteLLM's own cache used none."""
+    hidden = r._hidden_params
+    if hidden is not None and (hidden.cache_hit is True or hidden.custom_llm_provider == _CACHE):
+        return {s.USAGE_INPUT_TOKENS: 0, s.USAGE_OUTPUT_TOKENS: 0}
+    return counts(r.usage, str(r.model)) if _litellm_answer.is_told(r.usage) else {}
+
+
+def counts(u: CompletionUsage, model: str) -> Attributes:
+    """Give the counts of one usage record: https://docs.litellm.ai/docs/completion/usage.
+
+    Cached tokens are in the prompt's and reasoning is in the completion's, whatever the provider does:
+    https://docs.litellm.ai/docs/completion/prompt_caching. Of images and sound the prompt's details count
+    only what was not cached, so they are told where nothing was. What Claude thought, LiteLLM guesses.
+    """
+    read, written = u.prompt_tokens_details, u.completion_tokens_details
+    found: Attributes = {s.USAGE_INPUT_TOKENS: u.prompt_tokens, s.USAGE_OUTPUT_TOKENS: u.completion_tokens}
+    if read is not None:
+        found[s.USAGE_CACHE_READ_INPUT_TOKENS] = read.cached_tokens
+        # its second name is the older one
+        wrote = getattr(read, "cache_write_tokens", None)
+        found[s.USAGE_CACHE_WRITE_INPUT_TOKENS] = (
+            getattr(read, "cache_creation_tokens", None) if wrote is None else wrote
+        )
+        if not read.cached_tokens:
+            found[s.USAGE_AUDIO_INPUT_TOKENS] = read.audio_tokens
+            found[s.USAGE_IMAGE_INPUT_TOKENS] = getattr(read, "image_tokens", None)
+    if written is not None:
+        found[s.USAGE_AUDIO_OUTPUT_TOKENS] = written.audio_tokens
+        found[s.USAGE_IMAGE_OUTPUT_TOKENS] = getattr(written, "image_tokens", None)
+        found[s.USAGE_REASONING_OUTPUT_TOKENS] = None if "claude" in model else written.reasoning_tokens
+    return found
+
+
+def dimensions(r: CreateEmbeddingResponse) -> Attributes:
+    """Say how long the vectors are, where they are numbers."""
+    vector: Any = r.data[0].embedding
+    return {s.EMBEDDINGS_DIMENSION_COUNT: len(vector) if isinstance(vector, list) else None}
+
+
+def embedded(r: Any) -> Attributes:
+    """Say which model answered."""
+    return {s.RESPONSE_MODEL: _bare(r.model, r._hidden_params)}
+
+
+def embedding_usage(r: Any) -> Attributes:
+    """Count tokens: there are none in the output."""
+    found = usage(r)
+    return {s.USAGE_INPUT_TOKENS: found.get(s.USAGE_INPUT_TOKENS)}
+
+
+# --- What went wrong -------------------------------------------------------------------------------------
+
+
+def error(raised: Any) -> Attributes:
+    """Tell the status that was answered: LiteLLM's errors have one even where nothing was answered."""
+    answers = [cause.response for cause in _causes(raised) if _is_of_http(cause)]
+    body = getattr(raised, "body", None)
+    code = body.get("code") if isinstance(body, dict) else None
+    return {
+        s.HTTP_STATUS_CODE: answers[0].status_code if answers else None,
+        s.ERROR_TYPE: code if code == "insufficient_quota" else None,  # no matter of waiting
+    }
+
+
+def _causes(raised: BaseException | None) -> Iterator[Any]:
+    for _ in range(20):  # an error can be its own cause's cause
+        if raised is None:
+            return
+        yield raised
+        raised = raised.__cause__ or raised.__context__
+
+
+def _is_of_http(raised: Any) -> bool:
+    return any(cls.__name__ == "HTTPStatusError" for cls in type(raised).__mro__)
+
+
+# --- The declaration -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Function(Surface):
+    """A function of LiteLLM's."""
+
+    def stream(self, request: Request, result: Any) -> Any:
+        """Give the result if it is a stream: some answers come whole although a stream was asked for."""
+        is_stream = hasattr(type(result), "__next__") or hasattr(type(result), "__anext__")
+        return result if request.stream and is_stream else None
+
+    def answer(self, request: Request, result: Any) -> Any:  # noqa: ARG002 (as of every seam)
+        """Give the answer with what is missing in it as None."""
+        return _litellm_answer.lenient(result)
+
+
+def _streams(body: Body) -> bool:
+    """Whether a stream is what the caller gets."""
+    return bool(body.get("stream")) and not body.get("complete_response")
+
+
+CHAT = Operation(
+    name=s.CHAT,
+    request=CHAT_REQUEST,
+    derived=asked,
+    response=(response, served, _chat.finish, usage),
+    inputs=_chat.inputs,
+    tools=_chat.tools,
+    outputs=_chat.outputs,
+    fold=_litellm_answer.Fold,
+    fault=_chat.fault,
+    error=error,
+)
+RESPONSES = Operation(
+    name=s.CHAT,
+    request=RESPONSES_REQUEST,
+    derived=asked,
+    response=(_responses.response, served, _responses.finish, _responses.compacted, _responses.usage),
+    instructions=_responses.instructions,
+    inputs=_responses.inputs,
+    tools=_chat.tools,
+    outputs=_responses.outputs,
+    fold=_litellm_answer.ResponsesFold,
+    fault=_responses.fault,
+    error=error,
+)
+COMPLETIONS = Operation(
+    name=s.TEXT_COMPLETION,
+    request=CHAT_REQUEST,
+    derived=asked,
+    response=(response, served, _chat.finish, usage),
+    inputs=_litellm_answer.prompts,
+    outputs=_litellm_answer.texts,
+    fold=_litellm_answer.CompletionFold,
+    error=error,
+)
+EMBEDDINGS = Operation(
+    name=s.EMBEDDINGS,
+    request=EMBEDDINGS_REQUEST,
+    derived=asked,
+    response=(embedded, served, dimensions, embedding_usage),
+    error=error,
+)
+_SYNC = ("model", "messages", "timeout", "temperature", "top_p", "n", "stream")
+_ASYNC = ("model", "messages", "functions", "function_call", "timeout", "temperature", "top_p", "n", "stream")
+_PROMPT = ("prompt", "model", "best_of", "echo", "frequency_penalty")
+_INPUT = ("input", "model", "include", "instructions", "max_output_tokens")
+_EMBED = ("model", "input", "dimensions", "encoding_format")
+PROVIDER = Provider(
+    "litellm",
+    requires="litellm >= 1.60",
+    hooks={
+        "litellm:completion": _Function(CHAT, server, _SYNC, _streams),
+        "litellm:acompletion": _Function(CHAT, server, _ASYNC, _streams),
+        "litellm:text_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
+        "litellm:atext_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
+        "litellm:responses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
+        "litellm:aresponses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
+        "litellm:embedding": _Function(EMBEDDINGS, server, _EMBED),
+        "litellm:aembedding": _Function(EMBEDDINGS, server, _EMBED),
+    },
+    optional=frozenset({"litellm:responses", "litellm:aresponses"}),
+)
