@@ -3,6 +3,7 @@
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
     "groq": "otel_genai.providers.groq",
+    "litellm": "otel_genai.providers.litellm",
     "ollama": "otel_genai.providers.ollama",
     "openai": "otel_genai.providers.openai",
 }
@@ -10,6 +11,7 @@ REGISTRY = {
 SDK_MODULES = {
     "anthropic": ("anthropic",),
     "groq": ("groq",),
+    "litellm": ("litellm",),
     "ollama": ("ollama._client",),
     "openai": ("openai",),
 }
