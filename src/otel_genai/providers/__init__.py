@@ -2,6 +2,7 @@
 
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
+    "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
     "litellm": "otel_genai.providers.litellm",
     "ollama": "otel_genai.providers.ollama",
@@ -10,6 +11,11 @@ REGISTRY = {
 
 SDK_MODULES = {
     "anthropic": ("anthropic",),
+    "google_genai": (
+        "google.genai.models",
+        "google.genai._gaos.google_genai",
+        "google.genai._interactions.resources.interactions",
+    ),
     "groq": ("groq",),
     "litellm": ("litellm",),
     "ollama": ("ollama._client",),

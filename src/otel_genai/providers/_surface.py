@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from otel_genai.spec import Body, Operation, Request, Server
+
+
+@functools.lru_cache(maxsize=1000)
+def at(provider: str, url: str) -> Server:
+    """Say who answers at a URL; its parts take microseconds to read, so once per URL."""
+    parts = urlsplit(url)
+    return Server(provider, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme))
 
 
 def _itself(result: Any) -> Any:

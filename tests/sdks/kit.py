@@ -1,0 +1,214 @@
+"""What an SDK's file is made of, and a real HTTP server that answers what the file says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+FAKES = Path(__file__).parent.parent / "fakes"
+COLOURS = ("sync", "async")
+
+
+def fake(name: str) -> bytes:
+    """Read one wire body: `ollama/chat.json`."""
+    return (FAKES / name).read_bytes()
+
+
+def lines(body: bytes) -> tuple[bytes, ...]:
+    """Cut a body of JSON lines into its lines."""
+    return tuple(line + b"\n" for line in body.splitlines())
+
+
+def events(body: bytes) -> tuple[bytes, ...]:
+    """Cut a body of server-sent events into its events."""
+    return tuple(event + b"\n\n" for event in body.split(b"\n\n") if event.strip())
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of the server.
+
+    Args:
+        body: all of it.
+        pieces: the same as it comes, piece by piece, where it is a stream.
+        is_cut: whether the connection is closed in its midst.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    kind: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[bytes, ...] = ()
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of calling an SDK.
+
+    Args:
+        name: what it is called in the names of tests.
+        call: calls, given a client; what it gives is awaited where it can be.
+        replies: what the server answers, in their order.
+        span: `name`, and `attributes`: all that the span has with capture off, but for times and the server.
+        input, output, system, tools: the content, with capture on.
+        stream: whether there is something to iterate over, in what `call` gives.
+        events: where that is.
+        colours: in which colours the SDK has it.
+    """
+
+    name: str
+    call: Callable[[Any], Any]
+    replies: Sequence[Reply]
+    span: Mapping[str, Any]
+    input: Any = None
+    output: Any = None
+    system: Any = None
+    tools: Any = None
+    stream: bool = False
+    events: Callable[[Any], Any] = lambda result: result
+    colours: Sequence[str] = COLOURS
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """An SDK.
+
+    Args:
+        name: the provider's name in settings.
+        client: makes a client of one colour whose only server is at a URL, and that tries once.
+        ways: of calling it.
+        refusal: an error of the provider's.
+        refused: the attributes of a span with that error: `error.type`, the HTTP status where it is told.
+        cut: how a call ends whose stream is ends too early: `truncated`, or `failed` where the SDK notices.
+        random_headers: headers that differ from call to call, in small letters.
+        close: closes a client.
+    """
+
+    name: str
+    client: Callable[[str, str], Any]
+    ways: Sequence[Way]
+    refusal: Reply
+    refused: Mapping[str, Any] = field(default_factory=dict)
+    cut: str = "truncated"
+    random_headers: frozenset[str] = frozenset()
+    close: Callable[[Any], Any] = lambda client: None
+
+
+class Wire:
+    """A server on this machine; keeps what it was asked."""
+
+    def __init__(self, replies: Sequence[Reply], random: frozenset[str]) -> None:
+        """Answer with these, the last one again and again."""
+        self.replies = list(replies)
+        self.random = random | {"host", "date", "content-length", "transfer-encoding", "user-agent"}
+        self.requests: list[dict[str, Any]] = []
+        self.url = ""
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Wire]:
+        """Listen on a port of this machine."""
+        wire = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                wire._answer(self)
+
+            do_GET = do_POST  # noqa: N815 (Python's name)
+
+            def log_message(self, *_: Any) -> None:
+                """Keep quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        known = sorted((name, value) for name, value in headers.items() if name not in self.random)
+        body = _body(handler, headers)
+        self.requests.append(
+            {"method": handler.command, "path": handler.path, "headers": known, "body": body}
+        )
+        reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        handler.send_response(reply.status)
+        for name, value in {"content-type": reply.kind, **reply.headers}.items():
+            handler.send_header(name, value)
+        if not reply.pieces:
+            handler.send_header("content-length", str(len(reply.body)))
+            handler.end_headers()
+            handler.wfile.write(reply.body)
+            return
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        with contextlib.suppress(OSError):  # the client has seen enough
+            for piece in reply.pieces:
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                handler.wfile.flush()
+            if not reply.is_cut:
+                handler.wfile.write(b"0\r\n\r\n")
+            else:
+                handler.close_connection = True
+                handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(handler: BaseHTTPRequestHandler, headers: Mapping[str, str]) -> bytes:
+    if headers.get("transfer-encoding") != "chunked":
+        return handler.rfile.read(int(headers.get("content-length", 0)))
+    read = b""
+    while size := int(handler.rfile.readline().split(b";")[0], 16):
+        read += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return read
+
+
+def mutated(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give a JSON body with one thing in it that is not what it should be, place by place."""
+    whole = json.loads(body)
+    for path in _places(whole):
+        for name, odd in ODD.items():
+            copy = json.loads(body)
+            at: Any = copy
+            for key in path[:-1]:
+                at = at[key]
+            if odd is GONE:
+                del at[path[-1]]
+            else:
+                at[path[-1]] = odd
+            yield f"{'.'.join(map(str, path))}={name}", json.dumps(copy).encode()
+
+
+GONE: Any = object()
+ODD: dict[str, Any] = {
+    "gone": GONE, "null": None, "text": "odd \ud83e\udd16", "number": -7, "large": 2**70, "decimal": 0.5,
+    "list": [None, {}], "object": {"odd": [1]}, "true": True,
+}  # fmt: skip
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _places(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:2]):
+            yield from _places(item, (*path, index))

@@ -1,0 +1,403 @@
+"""Every SDK beside openai and anthropic: harmless, truthful, discreet; each file in `sdks` joins every table.
+
+The SDKs are real, and so is the HTTP server that they talk to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import otel_genai
+import sdks
+from otel_genai import _bound
+from otel_genai import semconv as s
+from otel_genai.providers import REGISTRY
+from otel_genai.testing import capture
+from sdks.kit import Reply, Sdk, Way, Wire, mutated
+
+pytestmark = [
+    # Not every SDK closes its connections, and programs need not close its clients.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+ODDITIES = 12
+"""How many odd bodies each way is tried with: places and oddities in turn, the same ones in every run."""
+CANARIES = ("marmalade", "artichoke")
+_ADDRESS = re.compile(r"0x[0-9a-f]+|127\.0\.0\.1:\d+|port[ =]\d+")
+
+
+def _found() -> tuple[dict[str, Sdk], dict[str, Exception]]:
+    """Give the SDKs that are installed here, and what is wrong with the files of others."""
+    found, failed = {}, {}
+    for module in pkgutil.iter_modules(sdks.__path__):
+        if module.name not in REGISTRY:
+            continue
+        try:
+            found[module.name] = importlib.import_module(f"sdks.{module.name}").SDK
+        except Exception as error:  # noqa: BLE001 (one file does not keep the others from being tested)
+            failed[module.name] = error
+    return found, failed
+
+
+SDKS, FAILED = _found()
+ALL = [(sdk, way, colour) for sdk in SDKS.values() for way in sdk.ways for colour in way.colours]
+STREAMS = [case for case in ALL if case[1].stream]
+FIRST = [(sdk, sdk.ways[0], colour) for sdk in SDKS.values() for colour in sdk.ways[0].colours]
+
+
+def named(case: tuple[Any, ...]) -> str:
+    """Name a case of a table."""
+    return "-".join(str(getattr(part, "name", part)) for part in case)
+
+
+def table(cases: list[Any]) -> Any:
+    """Run a test for each case."""
+    return pytest.mark.parametrize(("sdk", "way", "colour"), cases, ids=[named(case) for case in cases])
+
+
+@pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"anthropic", "openai"}))
+def test_every_provider_is_in_the_tables(name: str) -> None:
+    """A provider without a file here is tested by nobody."""
+    if isinstance(FAILED.get(name), ModuleNotFoundError):
+        pytest.skip(f"{FAILED[name]}: pip install 'otel-genai[sdks]' to test it")
+    assert FAILED.get(name) is None
+    assert name in SDKS
+
+
+# --- A run -----------------------------------------------------------------------------------------------
+
+
+async def now(value: Any) -> Any:
+    """Await what can be awaited."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def described(value: Any, depth: int = 0) -> Any:
+    """Bring what a program can see of a value into plain data by which two runs can be compared."""
+    if value is None or isinstance(value, (str, bytes, bool, int, float)):
+        return _ADDRESS.sub("", repr(value))
+    if isinstance(value, BaseException):
+        args = [_ADDRESS.sub("", repr(arg)) if isinstance(arg, str) else described(arg) for arg in value.args]
+        inside = [args, described(value.__cause__), described(value.__context__)]
+        return [_kinds(value), _ADDRESS.sub("", str(value)), *inside]
+    if isinstance(value, dict):
+        return {str(key): described(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, *(described(item, depth + 1) for item in value)]
+    public = [name for name in dir(value) if not name.startswith("_")]
+    own = getattr(value, "__dict__", {}) if depth < 4 else {}
+    seen = {name: described(item, depth + 1) for name, item in own.items() if not name.startswith("_")}
+    return [_kinds(value), public, seen, _ADDRESS.sub("", repr(value)) if not own else ""]
+
+
+def _kinds(value: Any) -> list[str]:
+    """Name the classes that `isinstance` knows; a class with the name of its parent is the same to it."""
+    return sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in type(value).__mro__})
+
+
+async def steps(stream: Any, most: int | None) -> list[Any]:
+    """Iterate as a program would, and leave the loop after so many."""
+    seen: list[Any] = []
+    if hasattr(stream, "__aiter__"):
+        async for event in stream:
+            seen.append(described(event))
+            if len(seen) == most:
+                break
+    else:
+        for event in stream:
+            seen.append(described(event))
+            if len(seen) == most:
+                break
+    return seen
+
+
+async def run(
+    sdk: Sdk, way: Way, colour: str, replies: Any = None, most: int | None = None
+) -> dict[str, Any]:
+    """Call once, and say all that a program and its server can see of it; `most` events are read."""
+    wire = Wire(replies or way.replies, sdk.random_headers)
+    seen: dict[str, Any] = {"events": []}
+    with wire.serving():
+        client = sdk.client(wire.url, colour)
+        try:
+            result = await now(way.call(client))
+            if way.stream:
+                stream = way.events(result)
+                seen["stream"] = [_kinds(stream), inspect.isgenerator(stream), inspect.isasyncgen(stream)]
+                if most != 0:
+                    seen["events"] = await steps(stream, most)
+                await leave(stream)
+                del stream
+            else:
+                seen["result"] = described(result)
+            del result
+        except Exception as error:  # noqa: BLE001 (it is compared)
+            seen["raised"] = described(error)
+            del error
+        await now(sdk.close(client))
+        gc.collect()
+    seen["requests"] = wire.requests
+    return seen
+
+
+async def leave(stream: Any) -> None:
+    """Leave a stream as a program in a hurry does: an async one cannot be left to the collector here."""
+    close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+    if hasattr(stream, "__aiter__") and close is not None:
+        await now(close())
+
+
+@contextlib.contextmanager
+def instrumented(sdk: Sdk, mode: str = "NO_CONTENT") -> Any:
+    """Have one SDK told."""
+    with capture(sdk.name, settings=otel_genai.Settings(capture=mode, cost=False)) as seen:
+        yield seen
+
+
+def span_of(seen: Any) -> dict[str, Any]:
+    """Give the one span."""
+    [span] = seen.spans
+    return span
+
+
+UNSTEADY = {
+    s.SERVER_ADDRESS, s.SERVER_PORT, s.RESPONSE_TIME_TO_FIRST_CHUNK, s.LONGEST_GAP,
+}  # fmt: skip
+CONTENT = {
+    s.INPUT_MESSAGES: "input",
+    s.OUTPUT_MESSAGES: "output",
+    s.SYSTEM_INSTRUCTIONS: "system",
+    s.TOOL_DEFINITIONS: "tools",
+}
+
+
+def steady(span: dict[str, Any]) -> dict[str, Any]:
+    """Give a span's attributes but for times, the server and content."""
+    return {
+        key: value for key, value in span["attributes"].items() if key not in UNSTEADY and key not in CONTENT
+    }
+
+
+# --- The tables ------------------------------------------------------------------------------------------
+
+
+@table(ALL)
+@pytest.mark.parametrize("mode", ["NO_CONTENT", "SPAN_ONLY"])
+async def test_a_call_is_the_same(sdk: Sdk, way: Way, colour: str, mode: str) -> None:
+    """The same bytes go out, and the program gets the same."""
+    bare = await run(sdk, way, colour)
+    assert bare["requests"]
+    assert "raised" not in bare
+    with instrumented(sdk, mode):
+        ours = await run(sdk, way, colour)
+    assert ours == bare
+
+
+@table(ALL)
+async def test_one_span_tells_the_call(sdk: Sdk, way: Way, colour: str) -> None:
+    """All that is known, and nothing else."""
+    with instrumented(sdk) as seen:
+        await run(sdk, way, colour)
+    span = span_of(seen)
+    assert (span["name"], steady(span)) == (way.span["name"], dict(way.span["attributes"]))
+    assert span["attributes"][s.SERVER_ADDRESS] == "127.0.0.1"
+    if way.stream and way.output:
+        assert span["attributes"][s.RESPONSE_TIME_TO_FIRST_CHUNK] > 0
+
+
+@table([case for case in ALL if case[1].input or case[1].output])
+async def test_content_is_told_where_it_is_wanted(sdk: Sdk, way: Way, colour: str) -> None:
+    """In the conventions' form."""
+    with instrumented(sdk, "SPAN_ONLY") as seen:
+        await run(sdk, way, colour)
+    attributes = span_of(seen)["attributes"]
+    told = {name: json.loads(attributes[key]) for key, name in CONTENT.items() if key in attributes}
+    expected = {name: getattr(way, name) for name in CONTENT.values() if getattr(way, name) is not None}
+    assert told == expected
+
+
+@table(ALL)
+async def test_no_content_leaves_unasked(sdk: Sdk, way: Way, colour: str) -> None:
+    """Not a word of the prompt or the answer is anywhere."""
+    sent = await run(sdk, way, colour)
+    assert any(canary in str(sent) for canary in CANARIES)
+    with instrumented(sdk) as seen:
+        await run(sdk, way, colour)
+        await run(sdk, way, colour, [sdk.refusal])
+    assert len(seen.spans) == 2
+    told = str([seen.spans, seen.metrics, seen.events])
+    assert [canary for canary in CANARIES if canary in told] == []
+
+
+@table(STREAMS)
+@pytest.mark.parametrize("most", [0, 1])
+async def test_a_stream_that_is_left_was_stopped(sdk: Sdk, way: Way, colour: str, most: int) -> None:
+    """Left after so many events, or before the first: no error, and nothing more is read than without us."""
+    bare = await run(sdk, way, colour, most=most)
+    with instrumented(sdk) as seen:
+        ours = await run(sdk, way, colour, most=most)
+    assert ours == bare
+    span = span_of(seen)
+    assert span["attributes"][s.OUTCOME] == "stopped"
+    assert (s.ERROR_TYPE in span["attributes"], span["status"]) == (False, "UNSET")
+
+
+@table(STREAMS)
+async def test_a_stream_that_was_cut_is_no_success(sdk: Sdk, way: Way, colour: str) -> None:
+    """The connection closes after the first piece; what had come is kept."""
+    pieces = way.replies[-1].pieces
+    cut = dataclasses.replace(way.replies[-1], pieces=pieces[:1], is_cut=True)
+    ended = dataclasses.replace(way.replies[-1], pieces=pieces[:1])
+    for reply, outcome in ((cut, "failed"), (ended, sdk.cut)):
+        bare = await run(sdk, way, colour, [reply])
+        with instrumented(sdk) as seen:
+            ours = await run(sdk, way, colour, [reply])
+        assert ours == bare
+        span = span_of(seen)
+        assert (span["attributes"][s.OUTCOME], span["status"]) == (outcome, "ERROR")
+        assert span["attributes"][s.ERROR_TYPE]
+
+
+@table(ALL)
+async def test_a_refusal_is_the_same_and_is_told(sdk: Sdk, way: Way, colour: str) -> None:
+    """The same exception, and its type and status on the span."""
+    bare = await run(sdk, way, colour, [sdk.refusal])
+    assert "raised" in bare
+    with instrumented(sdk) as seen:
+        ours = await run(sdk, way, colour, [sdk.refusal])
+    assert ours == bare
+    span = span_of(seen)
+    assert {key: span["attributes"].get(key) for key in sdk.refused} == dict(sdk.refused)
+    assert (span["attributes"][s.OUTCOME], span["status"]) == ("failed", "ERROR")
+
+
+def _odd(way: Way) -> list[tuple[str, list[Reply]]]:
+    """Give answers with one odd thing in each: a body's, or a stream's event's."""
+    last = way.replies[-1]
+    found: list[tuple[str, list[Reply]]] = []
+    if last.pieces:
+        for index, piece in enumerate(last.pieces):
+            start = piece.find(b"{")
+            document = piece[start:].strip()
+            if start < 0 or not _is_json(document):
+                continue
+            for name, body in mutated(document):
+                pieces = (*last.pieces[:index], piece.replace(document, body), *last.pieces[index + 1 :])
+                found.append((name, [*way.replies[:-1], dataclasses.replace(last, pieces=pieces)]))
+    elif _is_json(last.body):
+        found = [
+            (name, [*way.replies[:-1], dataclasses.replace(last, body=body)])
+            for name, body in mutated(last.body)
+        ]
+    step = max(1, len(found) // ODDITIES)
+    # A step that is no multiple of the number of oddities meets them all in turn.
+    return found[:: step + (step % 3 == 0)]
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+@table(
+    [
+        (sdk, way, way.colours[index % len(way.colours)])
+        for sdk in SDKS.values()
+        for index, way in enumerate(sdk.ways)
+    ]
+)
+async def test_odd_answers_are_nobodys_fault(sdk: Sdk, way: Way, colour: str) -> None:
+    """What is not as the SDK's types say is absent; a failure of ours would raise here."""
+    for name, replies in _odd(way):
+        bare = await run(sdk, way, colour, replies)
+        with instrumented(sdk, "SPAN_ONLY") as seen:
+            ours = await run(sdk, way, colour, replies)
+        assert ours == bare, name
+        assert len(seen.spans) == 1, name
+
+
+class _Broken:
+    """A fold that fails at every event."""
+
+    def __init__(self, *, content: bool) -> None:
+        """Start."""
+
+    def add(self, _: Any) -> bool:
+        """Fail."""
+        msg = "a failure of ours"
+        raise RuntimeError(msg)
+
+    @property
+    def answer(self) -> Any:
+        """Fail."""
+        msg = "a failure of ours"
+        raise RuntimeError(msg)
+
+
+def _fails(*_: Any) -> Any:
+    msg = "a failure of ours"
+    raise RuntimeError(msg)
+
+
+BROKEN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "request": lambda operation: {"request": dict.fromkeys(operation.request, (s.REQUEST_MODEL, _fails))},
+    "derived": lambda _: {"derived": _fails},
+    "response": lambda _: {"response": (_fails,)},
+    "content": lambda _: {"instructions": _fails, "inputs": _fails, "tools": _fails, "outputs": _fails},
+    "fold": lambda operation: {"fold": _Broken} if operation.fold else {},
+    "fault": lambda _: {"fault": _fails},
+    "error": lambda _: {"error": _fails},
+}
+
+
+@table(ALL)
+async def test_our_failures_stay_ours(
+    sdk: Sdk, way: Way, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every reader of the provider fails in turn: the program sees nothing of it, and the span is there."""
+    monkeypatch.delenv("_OTEL_GENAI_STRICT")
+    original = _bound.Bound.__init__
+    refused = [sdk.refusal]
+    good, bad = await run(sdk, way, colour), await run(sdk, way, colour, refused)
+    for changes in BROKEN.values():
+
+        def broken(self: Any, telemetry: Any, provider: str, operation: Any, *kind: Any) -> None:
+            changed = dataclasses.replace(operation, **changes(operation))  # noqa: B023 (it is called within)
+            original(self, telemetry, provider, changed, *kind)
+
+        monkeypatch.setattr(_bound.Bound, "__init__", broken)
+        with instrumented(sdk, "SPAN_ONLY") as seen:
+            assert await run(sdk, way, colour) == good
+            assert await run(sdk, way, colour, refused) == bad
+        assert len(seen.spans) == 2
+
+
+@table(FIRST)
+async def test_hooks_come_and_go(sdk: Sdk, way: Way, colour: str) -> None:
+    """However often they are put in place and taken away, a call has one span, or none."""
+    for _ in range(2):
+        with instrumented(sdk) as seen:
+            otel_genai.instrument(sdk.name)
+            await run(sdk, way, colour)
+        assert len(seen.spans) <= 1
+        bare = await run(sdk, way, colour)
+        assert "raised" not in bare
+    with instrumented(sdk) as seen:
+        await run(sdk, way, colour)
+        [status] = [one for one in otel_genai.providers() if one.name == sdk.name]
+    assert len(seen.spans) == 1
+    assert (status.state, status.reason) == ("patched", "")
