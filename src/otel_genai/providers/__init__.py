@@ -5,8 +5,10 @@ REGISTRY = {
     "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
     "litellm": "otel_genai.providers.litellm",
+    "mistralai": "otel_genai.providers.mistralai",
     "ollama": "otel_genai.providers.ollama",
     "openai": "otel_genai.providers.openai",
+    "together": "otel_genai.providers.together",
 }
 
 SDK_MODULES = {
@@ -18,7 +20,23 @@ SDK_MODULES = {
     ),
     "groq": ("groq",),
     "litellm": ("litellm",),
+    "mistralai": (
+        "mistralai.client.chat",
+        "mistralai.client.fim",
+        "mistralai.client.agents",
+        "mistralai.client.embeddings",
+        "mistralai.client._hooks.tracing",
+        "mistralai.chat",
+        "mistralai.fim",
+        "mistralai.agents",
+        "mistralai.embeddings",
+        "mistralai._hooks.tracing",
+        "mistralai.azure.client.chat",
+        "mistralai.gcp.client.chat",
+        "mistralai.gcp.client.fim",
+    ),
     "ollama": ("ollama._client",),
     "openai": ("openai",),
+    "together": ("together",),
 }
 """The modules whose import brings a provider's hooks; a test compares them with the hooks themselves."""

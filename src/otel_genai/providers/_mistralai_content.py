@@ -111,11 +111,9 @@ class _Message:
 
     def add(self, delta: Any) -> None:
         """Take one delta in: a piece of text, chunks, calls of tools."""
-        if isinstance(delta.content, str):
-            self._extend({"type": "text", "text": delta.content})
-        else:
-            for chunk in delta.content or ():
-                self._extend(plain(chunk))
+        said = delta.content or ()
+        for chunk in [{"type": "text", "text": said}] if isinstance(said, str) else said:
+            self._extend(plain(chunk))
         for call in delta.tool_calls or ():
             self._call(call)
 

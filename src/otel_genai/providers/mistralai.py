@@ -225,10 +225,7 @@ PLATFORMS = {
     "mistralai.client": (s.MISTRAL_AI, ("chat", "fim", "agents", "embeddings")),
     "mistralai.azure.client": (s.AZURE_INFERENCE, ("chat",)),
     "mistralai.gcp.client": (s.GCP_VERTEX_AI, ("chat", "fim")),
-    # before mistralai 2
-    "mistralai": (s.MISTRAL_AI, ("chat", "fim", "agents", "embeddings")),
-    "mistralai_azure": (s.AZURE_INFERENCE, ("chat",)),
-    "mistralai_gcp": (s.GCP_VERTEX_AI, ("chat", "fim")),
+    "mistralai": (s.MISTRAL_AI, ("chat", "fim", "agents", "embeddings")),  # before mistralai 2
 }
 _SURFACES = {
     "chat": ("Chat", CHAT, {"complete": False, "stream": True}),
