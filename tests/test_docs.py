@@ -1,5 +1,6 @@
 """The code in the documents runs as it is written."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from otel_genai import semconv as s
 from otel_genai._receiver import Receiver
 from otel_genai.demo.standin import StandIn
+from otel_genai.providers import REGISTRY
 from otel_genai.settings import VARIABLES
 
 HOME = Path(__file__).parent.parent
@@ -77,3 +79,11 @@ def test_links_lead_somewhere(path):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
     assert links or path.name != "README.md"
+
+
+def test_the_page_of_providers_is_what_the_providers_say(monkeypatch):
+    """`python docs/providers.py` has been run, and says of each what is not seen."""
+    monkeypatch.syspath_prepend(HOME / "docs")
+    page = importlib.import_module("providers")
+    assert page.PAGE.read_text() == page.page()
+    assert page.MISSING.keys() == REGISTRY.keys()

@@ -109,6 +109,9 @@ class Hook:
     def with_stream_class(self, request: Request, cls: type[Any]) -> None:
         """It has no streams."""
 
+    def stream(self, request: Request, result: Any) -> Any:
+        """It has no streams."""
+
     def unread(self, result: Any) -> Any:
         """It has no raw answers."""
 

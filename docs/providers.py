@@ -1,0 +1,103 @@
+"""Writes providers.md: which SDKs are seen, where, and what is told of their calls.
+
+`python docs/providers.py` after a provider has changed; a test compares. What is missing stands here, as no
+program can know it; the rest is read out of the providers.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from otel_genai import semconv
+from otel_genai.providers import REGISTRY
+from otel_genai.spec import Operation, Provider
+
+PAGE = Path(__file__).with_suffix(".md")
+MISSING: dict[str, str] = {
+    "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
+    "ollama": "the web search and the management of models, which call no model",
+    "openai": "realtime and assistants",
+}
+"""What is not seen, and why."""
+HEAD = """# Providers
+
+Written by `python docs/providers.py`. One call of a model is one span, sync or async, streamed or not;
+helpers of an SDK that call it are seen where it passes. Attributes are those that a call may have: what a
+request or an answer does not say is absent.
+
+An SDK whose version is older than what is given, or that no longer has one of these functions, is left alone
+with one warning that says so; `otel-genai doctor` and `otel_genai.providers()` show it.
+
+These operations have names of our own, as the conventions have none: `rerank`, `transcription`, `speech`,
+`image_generation`, `moderation`.
+"""
+
+
+def page() -> str:
+    """Give the page."""
+    parts = [HEAD, "| SDK | versions | operations |\n|---|---|---|"]
+    found = {name: importlib.import_module(module) for name, module in REGISTRY.items()}
+    rows = [
+        f"| [`{name}`](#{name}) | `{module.PROVIDER.requires}` | {', '.join(operations(module))} |"
+        for name, module in found.items()
+    ]
+    parts[-1] += "\n" + "\n".join(rows) + "\n"
+    parts += [section(name, module) for name, module in found.items()]
+    return "\n".join(parts)
+
+
+def section(name: str, module: ModuleType) -> str:
+    """Say of one provider where its calls pass and what is told of them."""
+    provider: Provider = module.PROVIDER
+    newer = dict.fromkeys(provider.optional, " (not in every version)")
+    hooks = "\n".join(f"- `{target}`{newer.get(target, '')}" for target in provider.hooks)
+    told = ", ".join(f"`{attribute}`" for attribute in attributes(module))
+    missing = f"\nNot seen: {MISSING[name]}.\n" if MISSING.get(name) else ""
+    return f"## {name}\n\n{inspect.getdoc(module)}\n\n{hooks}\n\nAttributes: {told}.\n{missing}"
+
+
+def operations(module: ModuleType) -> list[str]:
+    """Name the operations of a provider, of all files that it is made of."""
+    values = [value for file in files(module) for value in vars(file).values()]
+    return list(dict.fromkeys(value.name for value in values if isinstance(value, Operation)))
+
+
+def attributes(module: ModuleType) -> list[str]:
+    """Name the attributes that the files of a provider speak of."""
+    spoken = {getattr(semconv, name) for file in files(module) for name in spoken_of(file)}
+    told = {value for value in spoken if isinstance(value, str) and value.partition(".")[0] in ROOTS}
+    content = {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES}
+    return sorted(value for value in told | content if "." in value and value != semconv.AWS_BEDROCK)
+
+
+ROOTS = {"gen_ai", "openai", "aws", "http", "error", "otel_genai"}
+
+
+def spoken_of(file: ModuleType) -> Iterator[str]:
+    """Name what a file uses of the conventions."""
+    for node in ast.walk(ast.parse(inspect.getsource(file))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "s":
+            yield node.attr
+
+
+def files(module: ModuleType) -> list[ModuleType]:
+    """Give a provider's file, and those beside it that it is made of."""
+    found, new = [], [module]
+    while new:
+        file = new.pop()
+        found.append(file)
+        others = {getattr(value, "__module__", None) for value in vars(file).values() if callable(value)}
+        others |= {value.__name__ for value in vars(file).values() if isinstance(value, ModuleType)}
+        ours = {name for name in others if name and name.startswith("otel_genai.providers._")}
+        new += [sys.modules[name] for name in sorted(ours) if sys.modules[name] not in [*found, *new]]
+    return found
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
