@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
 _FORMATS = {"json_object": s.OUTPUT_JSON, "json_schema": s.OUTPUT_JSON}
-_FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+_FINISH = {
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "eos": "stop",  # of Together
+    "eos_token": "stop",  # of Hugging Face
+    "stop_sequence": "stop",
+}
 CODES = frozenset(
     {
         "bio_policy",
@@ -260,10 +266,15 @@ def outputs(r: ChatCompletion) -> list[content.Message]:
         refusal = getattr(message, "refusal", None)  # OpenAI's own
         parts += [content.text(text) for text in (message.content, refusal) if text]
         parts += calls(message.tool_calls)
-        why = _FINISH.get(choice.finish_reason, choice.finish_reason)
         if parts:
+            why = reason(choice.finish_reason)
             messages.append(content.message(message.role or "assistant", parts, None, why))
     return messages
+
+
+def reason(why: Any) -> Any:
+    """Say why a choice ended in the conventions' words."""
+    return _FINISH.get(why, why)
 
 
 def thought(message: Any) -> list[content.Part]:

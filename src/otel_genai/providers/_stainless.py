@@ -7,14 +7,16 @@ every helper passes through.
 from __future__ import annotations
 
 import copy
-import itertools
+import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_origin
+from urllib.parse import urlsplit
 
 from otel_genai import semconv as s
-from otel_genai.spec import Attributes, Body, Operation, Request, Server, from_text, plain, view
+from otel_genai.providers import _once
+from otel_genai.spec import Attributes, Body, Json, Operation, Request, Server, from_text, plain, view
 
 _RAW = "x-stainless-raw-response"
 
@@ -28,12 +30,15 @@ class Seam:
         operations: path -> the operation that a POST to it is.
         provider: who answers, by client and host.
         iterables: what of a body the SDK takes as any iterable, and reads only when it sends it.
+        patterns: method, what a path ends with, and the operation: for paths that name something. Its body
+            is the query, and what the pattern's groups have found.
     """
 
     package: str
     operations: Mapping[str, Operation]
     provider: Callable[[Any, str], str]
     iterables: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, re.Pattern[str], Operation], ...] = ()
     _servers: weakref.WeakKeyDictionary[Any, tuple[Any, Server]] = field(
         default_factory=weakref.WeakKeyDictionary, compare=False
     )
@@ -44,14 +49,18 @@ class Seam:
         url = getattr(options, "url", None)
         if not isinstance(url, str):
             return None  # the SDK's to refuse
-        operation = self.operations.get(url) or self._by_path(url)
-        if operation is None or options.method.lower() != "post":
+        method = options.method.lower()
+        operation, named = self.operations.get(url) if method == "post" else None, None
+        if operation is None:
+            operation, named = self._by_path(method, url)
+        if operation is None:
             return None
         stream = bool(kwargs.get("stream"))
         if stream and kwargs.get("stream_cls") is None:
             cast_to = args[0] if args else kwargs["cast_to"]
             kwargs = {**kwargs, "stream_cls": client._default_stream_cls[cast_to]}  # as the SDK would
-        request = Request(operation, _body(options), self._server(client), stream, args, kwargs)
+        body = _body(options) if named is None else {**options.params, **named}
+        request = Request(operation, body, self._server(client, url), stream, args, kwargs)
         if callable(options.post_parser):
             _keep_parsed(request)
         if vars(options).get("span_name") and client._tracer is not None:  # no SDK but one has it
@@ -63,7 +72,7 @@ class Seam:
         options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
         body = options.json_data if isinstance(options.json_data, dict) else {}
         keys = [key for key in self.iterables if key in body and key not in (options.extra_json or {})]
-        held = {key: new for key in keys if (new := _held(body[key])) is not body[key]}
+        held = {key: new for key in keys if (new := _once.held(body[key])) is not body[key]}
         if held:
             request.body = {**request.body, **held}
             _copied_options(request).json_data = {**body, **held}
@@ -81,16 +90,22 @@ class Seam:
             options.extra_json = {**options.extra_json, **extra}
         return True
 
-    def _by_path(self, url: str) -> Operation | None:
-        """Find the operation of a URL written in full, or without its slash."""
+    def _by_path(self, method: str, url: str) -> tuple[Operation | None, Body | None]:
+        """Find the operation of a URL written in full, or without its slash, or that names something."""
         path = url.partition("?")[0].rstrip("/")
-        for known, operation in self.operations.items():
+        for known, operation in self.operations.items() if method == "post" else ():
             if path == known[1:] or path.endswith(known):
-                return operation
-        return None
+                return operation, None
+        for by, pattern, operation in self.patterns:
+            found = pattern.search(path) if by == method else None
+            if found is not None:
+                return operation, found.groupdict()
+        return None, None
 
-    def _server(self, client: Any) -> Server:
+    def _server(self, client: Any, path: str) -> Server:
         """Say who answers; a URL's parts take microseconds to read, so once per client."""
+        if path.startswith(("https://", "http://")):
+            return self._elsewhere(client, path)
         url = client.base_url
         known = self._servers.get(client)
         if known is not None and known[0] is url:
@@ -100,6 +115,15 @@ class Seam:
         server = Server(self.provider(client, host), host or None, port)
         self._servers[client] = (url, server)
         return server
+
+    def _elsewhere(self, client: Any, url: str) -> Server:
+        """Say who answers at a URL written in full, whatever the client's own is."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:  # no URL: the SDK's to refuse
+            host, port = "", None
+        return Server(self.provider(client, host), host or None, port)
 
     def stream_class(self, request: Request) -> type[Any] | None:
         """Give the class asked for, unless the caller wants the raw response and makes the stream later."""
@@ -126,10 +150,15 @@ class Seam:
             return request.parsed
         response = _http_response(result)
         if response is not None:
-            return from_text(response.content)
-        if type(result).__module__.partition(".")[0] == self.package:
+            result = response.content
+        elif type(result).__module__.partition(".")[0] == self.package:
             return result
-        return from_text(result) if isinstance(result, (str, bytes)) else view(plain(result))
+        if not isinstance(result, (str, bytes)):
+            return view(plain(result))
+        found = from_text(result)
+        if isinstance(found, Json) or request.operation.name != s.TRANSCRIPTION:
+            return found
+        return _Text(result if isinstance(result, str) else response.text)
 
 
 def error(codes: frozenset[str]) -> Callable[[Any], Attributes]:
@@ -191,6 +220,15 @@ def _http_response(result: Any) -> Any:
     return result if "is_stream_consumed" in inside else inside.get("http_response")
 
 
+class _Text:
+    """A transcript that came as bare text, in whichever format."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class _Keep:
     """Stands before the SDK's own parser, which can raise on an answer that was billed."""
 
@@ -230,38 +268,3 @@ def _copied_options(request: Request) -> Any:
         options = copy.copy(request.kwargs["options"])
         request.kwargs = {**request.kwargs, "options": options}
     return options
-
-
-def _held(value: Any) -> Any:
-    """List what can be read only once, at the top and in the content of each turn."""
-    if hasattr(type(value), "__next__"):
-        value = _listed(value)
-    odd = (
-        [turn for turn in value if type(turn) is not dict or type(turn.get("content")) is not str]
-        if isinstance(value, list)
-        else ()
-    )
-    if any(map(_is_one_shot, odd)):
-        return [
-            {**turn, "content": _listed(turn["content"])} if _is_one_shot(turn) else turn for turn in value
-        ]
-    return value
-
-
-def _listed(items: Any) -> Any:
-    """List what can be read only once; where that fails, it will fail again for the SDK."""
-    read: list[Any] = []
-    try:
-        read.extend(items)
-    except Exception as error:  # noqa: BLE001 (the caller's own)
-        return itertools.chain(read, _failing(error))
-    return read
-
-
-def _failing(error: Exception) -> Iterator[Any]:
-    raise error
-    yield
-
-
-def _is_one_shot(turn: Any) -> bool:
-    return isinstance(turn, dict) and hasattr(type(turn.get("content")), "__next__")
