@@ -2,8 +2,10 @@
 
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
+    "bedrock": "otel_genai.providers.bedrock",
     "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
+    "huggingface_hub": "otel_genai.providers.huggingface_hub",
     "litellm": "otel_genai.providers.litellm",
     "mistralai": "otel_genai.providers.mistralai",
     "ollama": "otel_genai.providers.ollama",
@@ -13,12 +15,17 @@ REGISTRY = {
 
 SDK_MODULES = {
     "anthropic": ("anthropic",),
+    "bedrock": ("aiobotocore.client", "botocore.client"),
     "google_genai": (
         "google.genai.models",
         "google.genai._gaos.google_genai",
         "google.genai._interactions.resources.interactions",
     ),
     "groq": ("groq",),
+    "huggingface_hub": (
+        "huggingface_hub.inference._client",
+        "huggingface_hub.inference._generated._async_client",
+    ),
     "litellm": ("litellm",),
     "mistralai": (
         "mistralai.client.chat",

@@ -124,6 +124,27 @@ def embedding_usage(r: Any) -> Attributes:
     return {s.USAGE_INPUT_TOKENS: r.inputTextTokenCount}
 
 
+# --- Answers whose body is not seen ----------------------------------------------------------------------
+
+
+def headers(r: Any) -> Attributes:
+    """Count tokens by the headers that come before the body.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-invoke.html
+    """
+    found = plain(r.ResponseMetadata.HTTPHeaders)
+    counts = {name: int(found[header]) for name, header in _HEADERS.items() if found.get(header) is not None}
+    return counted(view(counts))
+
+
+_HEADERS = {
+    "inputTokenCount": "x-amzn-bedrock-input-token-count",
+    "outputTokenCount": "x-amzn-bedrock-output-token-count",
+    "cacheReadInputTokenCount": "x-amzn-bedrock-cache-read-input-token-count",
+    "cacheWriteInputTokenCount": "x-amzn-bedrock-cache-write-input-token-count",
+}
+
+
 # --- The declaration -------------------------------------------------------------------------------------
 
 MESSAGES = Operation(
@@ -163,6 +184,11 @@ EMBEDDINGS = Operation(
 )
 RERANK = Operation(name=s.RERANK, request=OURS, error=error)
 IMAGES = Operation(name=s.IMAGE_GENERATION, request=OURS, error=error)
+UNREAD = {
+    id(operation): replace(operation, response=(headers,), outputs=None)
+    for operation in (MESSAGES, NOVA, TEXT, CHAT, EMBEDDINGS, RERANK, IMAGES)
+}
+"""The same operations where nobody sees the body."""
 NAMES = {
     "embed": EMBEDDINGS,
     "rerank": RERANK,

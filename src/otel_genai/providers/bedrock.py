@@ -11,6 +11,7 @@ from otel_genai import semconv as s
 from otel_genai.providers import _bedrock_agents, _bedrock_invoke
 from otel_genai.providers._bedrock_converse import CONVERSE
 from otel_genai.providers._bedrock_converse import body as flat
+from otel_genai.providers._bedrock_stream import stepped
 from otel_genai.providers._surface import at
 from otel_genai.spec import Body, Operation, Provider, Request, view
 
@@ -69,6 +70,8 @@ class Seam:
             return None  # the SDK's to refuse
         operation, body = known.choose(given)
         stream = known.events is not None
+        if id(operation) in _bedrock_invoke.UNREAD and not stream and hasattr(client, "__aenter__"):
+            operation = _bedrock_invoke.UNREAD[id(operation)]
         return Request(operation, body, at(s.AWS_BEDROCK, client.meta.endpoint_url), stream, args, kwargs)
 
     def hold(self, request: Request) -> None:
@@ -87,7 +90,7 @@ class Seam:
 
     def stream(self, request: Request, result: Any) -> Any:
         """Give the stream in the result."""
-        return result[CALLS[_name(request)].events] if request.stream else None
+        return stepped(result[CALLS[_name(request)].events]) if request.stream else None
 
     def unread(self, result: Any) -> Any:
         """Give the body of a model's answer, which the caller reads; one that is awaited is not watched."""
