@@ -125,7 +125,7 @@ class Wire:
 
             do_GET = do_POST  # noqa: N815 (Python's name)
 
-            def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002 (Python's)
+            def date_time_string(self, timestamp: float | None = None) -> str:
                 return "Sat, 21 Nov 2026 00:00:00 GMT"  # some SDKs hand the headers on
 
             def log_message(self, *_: Any) -> None:
