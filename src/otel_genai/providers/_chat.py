@@ -157,6 +157,21 @@ def counts(u: CompletionUsage) -> Attributes:
     return found
 
 
+def hosted_usage(r: Any) -> Attributes:
+    """Count tokens as `usage` does, where the SDK's type does not know the details: they are plain data."""
+    u = r.usage
+    if u is None:
+        return {}
+    read: Any = view(getattr(u, "prompt_tokens_details", None))
+    written: Any = view(getattr(u, "completion_tokens_details", None))
+    return {
+        s.USAGE_INPUT_TOKENS: u.prompt_tokens,
+        s.USAGE_OUTPUT_TOKENS: u.completion_tokens,
+        s.USAGE_CACHE_READ_INPUT_TOKENS: getattr(read, "cached_tokens", None),
+        s.USAGE_REASONING_OUTPUT_TOKENS: getattr(written, "reasoning_tokens", None),
+    }
+
+
 def ask_usage(body: Body) -> Body | None:
     """Ask for a stream's usage, unless the caller has said whether they want it."""
     given = body.get("stream_options")

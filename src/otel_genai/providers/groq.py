@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import semconv as s
 from otel_genai.providers import _audio, _chat, _chat_stream, _stainless
-from otel_genai.spec import Attributes, Operation, Provider, Row, view
+from otel_genai.spec import Attributes, Operation, Provider, Row
 
 if TYPE_CHECKING:
-    from groq.types import CompletionUsage, CreateEmbeddingResponse
+    from groq.types import CreateEmbeddingResponse
     from groq.types.chat import ChatCompletion, ChatCompletionChunk
 
 
@@ -28,26 +28,13 @@ CODES = frozenset({
 # --- Tokens ----------------------------------------------------------------------------------------------
 
 
-def usage(r: ChatCompletion) -> Attributes:
-    """Count tokens."""
-    return {} if r.usage is None else counts(r.usage)
-
-
-def counts(u: CompletionUsage) -> Attributes:
-    """Give the counts of one usage record.
+def usage(r: ChatCompletion | Fold) -> Attributes:
+    """Count tokens; before groq 0.37 the details are plain dicts.
 
     Cached tokens are in the prompt's: https://console.groq.com/docs/prompt-caching. Reasoning is in the
     completion's: https://console.groq.com/docs/reasoning.
     """
-    # an SDK before 0.37 does not know the details: there they are plain dicts, or nothing
-    read: Any = view(getattr(u, "prompt_tokens_details", None))
-    written: Any = view(getattr(u, "completion_tokens_details", None))
-    return {
-        s.USAGE_INPUT_TOKENS: u.prompt_tokens,
-        s.USAGE_OUTPUT_TOKENS: u.completion_tokens,
-        s.USAGE_CACHE_READ_INPUT_TOKENS: getattr(read, "cached_tokens", None),
-        s.USAGE_REASONING_OUTPUT_TOKENS: getattr(written, "reasoning_tokens", None),
-    }
+    return _chat.hosted_usage(r)
 
 
 class Fold(_chat_stream.Fold):
