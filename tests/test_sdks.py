@@ -14,6 +14,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +88,8 @@ def described(value: Any, depth: int = 0) -> Any:
     """Bring what a program can see of a value into plain data by which two runs can be compared."""
     if value is None or isinstance(value, (str, bytes, bool, int, float)):
         return _ADDRESS.sub("", repr(value))
+    if isinstance(value, timedelta):
+        return "as long as it took"
     if isinstance(value, BaseException):
         args = [_ADDRESS.sub("", repr(arg)) if isinstance(arg, str) else described(arg) for arg in value.args]
         inside = [args, described(value.__cause__), described(value.__context__)]
