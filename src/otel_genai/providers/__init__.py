@@ -3,6 +3,7 @@
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
     "bedrock": "otel_genai.providers.bedrock",
+    "cohere": "otel_genai.providers.cohere",
     "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
     "huggingface_hub": "otel_genai.providers.huggingface_hub",
@@ -16,6 +17,7 @@ REGISTRY = {
 SDK_MODULES = {
     "anthropic": ("anthropic",),
     "bedrock": ("aiobotocore.client", "botocore.client"),
+    "cohere": ("cohere.client", "cohere.base_client", "cohere.v2.client"),
     "google_genai": (
         "google.genai.models",
         "google.genai._gaos.google_genai",
