@@ -13,6 +13,7 @@ import inspect
 import json
 import pkgutil
 import re
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-ODDITIES = 12
+ODDITIES = 8
 """How many odd bodies each way is tried with: places and oddities in turn, the same ones in every run."""
 CANARIES = ("marmalade", "artichoke")
 _ADDRESS = re.compile(r"0x[0-9a-f]+|127\.0\.0\.1:\d+|port[ =]\d+")
@@ -65,6 +66,19 @@ def named(case: tuple[Any, ...]) -> str:
 def table(cases: list[Any]) -> Any:
     """Run a test for each case."""
     return pytest.mark.parametrize(("sdk", "way", "colour"), cases, ids=[named(case) for case in cases])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    """Spare each run what takes longest: certificates, which no server here has, and looks at all modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_verify_locations", "load_default_certs"):
+            patch.setattr(ssl.SSLContext, name, lambda *_, **__: None)
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"anthropic", "openai"}))

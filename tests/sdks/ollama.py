@@ -194,4 +194,5 @@ SDK = Sdk(
     ways=WAYS,
     refusal=Reply(b'{"error": "model not found, marmalade"}', status=404),
     refused={"error.type": "ResponseError", "http.response.status_code": 404},
+    close=lambda c: c._client.aclose() if isinstance(c, ollama.AsyncClient) else c._client.close(),
 )
