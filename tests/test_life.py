@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import otel_genai
 import toy
-from otel_genai import _patching, _telemetry, instrumentor, testing
+from otel_genai import _others, _patching, _telemetry, instrumentor, testing
 from otel_genai._receiver import Receiver
 from otel_genai.demo.standin import StandIn
 from otel_genai.spec import Provider
@@ -607,3 +607,15 @@ def test_a_collector_that_is_not_there_costs_no_speed_and_little_time_at_the_end
     assert seconds < 3 * usual
     signals, timeout, spare = 2, 1, 5
     assert leaving < usual_exit + signals * timeout + spare
+
+
+def test_an_instrumentation_that_goes_by_another_name_is_known() -> None:
+    """The official one of botocore has spans of Bedrock's models, and is switched off by its own name."""
+    made = type("BotocoreInstrumentor", (), {"is_instrumented_by_opentelemetry": True})
+    made.__module__ = "opentelemetry.instrumentation.botocore"
+    made._instance = made()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_others.BaseInstrumentor, "__subclasses__", lambda: [made])
+        assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=botocore" in _others.at_work("bedrock")
+        assert "OTEL_GENAI_DISABLED=bedrock" in _others.at_work("bedrock")
+        assert _others.at_work("cohere") == ""

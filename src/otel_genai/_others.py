@@ -11,18 +11,26 @@ logger = logging.getLogger(__name__)
 
 _MODULES = r"(opentelemetry\.instrumentation(\.genai)?|openinference\.instrumentation)\.{}(_v\d+)?"
 """Where the official packages, OpenLLMetry and OpenInference have their instrumentors."""
+_ALSO = {
+    "bedrock": ("botocore",),  # whose official instrumentation has spans of models besides those of AWS
+    "google_genai": ("google_generativeai",),
+    "huggingface_hub": ("huggingface",),
+}
+"""Under which further names others have an SDK."""
 _told: set[str] = set()
 
 
 def at_work(name: str) -> str:
     """Say which other instrumentation is at work on the SDK `name`, and what to set; empty if none is."""
-    modules = re.compile(_MODULES.format(re.escape(name)))
+    names = "|".join(map(re.escape, (name, *_ALSO.get(name, ()))))
+    modules = re.compile(_MODULES.format(f"({names})"))
     for cls in BaseInstrumentor.__subclasses__():
         other = cls._instance
         if other is not None and other.is_instrumented_by_opentelemetry and modules.fullmatch(cls.__module__):
+            theirs = cls.__module__.rpartition(".")[2]
             return (
                 f"{cls.__module__} instruments it, and one span per call is enough; to have otel-genai's, "
-                f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name}, or do not call {cls.__name__}; "
+                f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={theirs}, or do not call {cls.__name__}; "
                 f"to keep it so and hear no more of it, set OTEL_GENAI_DISABLED={name}"
             )
     return ""
