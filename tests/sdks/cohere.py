@@ -1,7 +1,7 @@
 """Cohere: its ways of calling, for the tables in tests/test_sdks.py.
 
-The bodies have the shape of https://docs.cohere.com/reference/chat and of chat-stream, embed and rerank beside
-it, and, of the first generation, of https://docs.cohere.com/v1/reference/chat and those beside it.
+The bodies have the shape of https://docs.cohere.com/reference/chat and of its neighbours, and, of the first
+generation, of https://docs.cohere.com/v1/reference/chat and of its own.
 """
 
 from __future__ import annotations
