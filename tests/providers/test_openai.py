@@ -1673,14 +1673,15 @@ def test_a_sampler_sees_what_was_asked():
     ("path", "call"),
     [
         ("models", lambda c: c.models.list()),
-        ("moderations", lambda c: c.moderations.create(input="CANARY-PROMPT")),
-        ("responses/resp_1", lambda c: c.responses.retrieve("resp_1")),
+        ("responses/resp_1", lambda c: c.responses.delete("resp_1")),
+        ("responses/resp_1/input_items", lambda c: c.responses.input_items.list("resp_1")),
+        ("images/generations", lambda c: c.get("/images/generations", cast_to=object)),
         ("chat/completions", lambda c: c.get("/chat/completions", cast_to=object)),
         ("files", lambda c: c.post("/files", cast_to=object, body={})),
     ],
 )
 def test_other_endpoints_are_left_alone(path, call):
-    """What is no inference and no embedding passes without a span."""
+    """What asks no model, and fetches no response, passes without a span."""
 
     async def ask(c: Any) -> Any:
         return await now(call(c))

@@ -24,6 +24,10 @@ REQUEST: Mapping[str, Row] = {
     "previous_response_id": s.REQUEST_PREVIOUS_RESPONSE_ID,
     "conversation": (s.CONVERSATION_ID, lambda c: c if isinstance(c, str) else c["id"]),
 }
+FETCH_REQUEST: Mapping[str, Row] = {
+    "response_id": s.RESPONSE_ID,
+    "starting_after": (s.REQUEST_STREAM_CURSOR, str),
+}
 _INCOMPLETE = {"max_output_tokens": "length"}
 _LAST = ("response.completed", "response.failed", "response.incomplete", "response.cancelled", "error")
 _TOOL_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -60,6 +64,17 @@ def _finish(r: Response) -> str | None:
     if r.status != "completed":
         return None
     return "tool_calls" if any(item.type in _TOOL_CALLS for item in r.output) else "stop"
+
+
+def fetched(r: Response) -> Attributes:
+    """Say what a stored response is, and how it ended; its tokens were counted when they were used."""
+    reason = _finish(r)
+    return {
+        s.RESPONSE_ID: r.id,
+        s.RESPONSE_MODEL: r.model,
+        s.RESPONSE_STATUS: r.status,
+        s.RESPONSE_FINISH_REASONS: [reason] if reason else None,
+    }
 
 
 def fault(r: Response) -> str | None:

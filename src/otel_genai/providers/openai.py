@@ -1,13 +1,14 @@
-"""OpenAI: chat completions, responses, embeddings and legacy completions, whichever client sends them."""
+"""OpenAI: whatever asks a model, whichever client sends it; images and audio are in `_openai_media`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _chat, _chat_stream, _hosts, _responses, _stainless
+from otel_genai.providers import _chat, _chat_stream, _hosts, _openai_media, _responses, _stainless
 from otel_genai.spec import Attributes, Body, Operation, Provider, Row
 
 if TYPE_CHECKING:
@@ -145,6 +146,15 @@ RESPONSES = Operation(
     fault=_responses.fault,
     error=_ERROR,
 )
+FETCH = Operation(
+    name=s.FETCH_RESPONSE,
+    request=_responses.FETCH_REQUEST,
+    constants={s.OPENAI_API_TYPE: "responses"},
+    response=(_responses.fetched, _responses.tier),
+    outputs=_responses.outputs,
+    fold=_responses.Fold,
+    error=_ERROR,
+)
 EMBEDDINGS = Operation(
     name=s.EMBEDDINGS,
     request=EMBEDDINGS_REQUEST,
@@ -171,8 +181,14 @@ SEAM = _stainless.Seam(
         "/responses": RESPONSES,
         "/embeddings": EMBEDDINGS,
         "/completions": COMPLETIONS,
+        **_openai_media.OPERATIONS,
     },
     provider,
+    patterns=(
+        ("get", re.compile(r"(?:^|/)responses/(?P<response_id>[^/]+)$"), FETCH),
+        # A response that was cancelled comes back as it is stored.
+        ("post", re.compile(r"(?:^|/)responses/(?P<response_id>[^/]+)/cancel$"), FETCH),
+    ),
 )
 PROVIDER = Provider(
     "openai",
