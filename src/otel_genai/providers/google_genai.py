@@ -121,7 +121,8 @@ def tier(r: GenerateContentResponse) -> Attributes:
     https://ai.google.dev/gemini-api/docs/flex-inference
     """
     http, u = getattr(r, "sdk_http_response", None), r.usage_metadata  # absent before google-genai 1.25
-    served = (http.headers or {}).get("x-gemini-service-tier") if http is not None else None
+    headers = (http.headers if http is not None else None) or {}
+    served = next((headers[name] for name in headers if name.lower() == "x-gemini-service-tier"), None)
     kind = getattr(u, "traffic_type", None)  # absent before google-genai 1.7
     named = content.word(served or kind or "").lower().removeprefix("on_demand_")
     usual = ("", "standard", "on_demand", "unspecified", "traffic_type_unspecified")
