@@ -5,6 +5,7 @@ The SDKs are real, and so is the HTTP server that they talk to.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import gc
@@ -164,6 +165,8 @@ async def run(
             del error
         await now(sdk.close(client))
         gc.collect()
+        for _ in range(9):  # the loop closes async generators that stand within each other, one in each turn
+            await asyncio.sleep(0)
     seen["requests"] = wire.requests
     return seen
 
@@ -265,6 +268,8 @@ async def test_a_stream_that_is_left_was_stopped(sdk: Sdk, way: Way, colour: str
     with instrumented(sdk) as seen:
         ours = await run(sdk, way, colour, most=most)
     assert ours == bare
+    if not ours["requests"] and not seen.spans:
+        return  # the SDK's own generator had not begun, and nothing was called
     span = span_of(seen)
     assert span["attributes"][s.OUTCOME] == "stopped"
     assert (s.ERROR_TYPE in span["attributes"], span["status"]) == (False, "UNSET")
