@@ -281,7 +281,7 @@ async def test_a_stream_that_was_cut_is_no_success(sdk: Sdk, way: Way, colour: s
     pieces = way.replies[-1].pieces
     cut = dataclasses.replace(way.replies[-1], pieces=pieces[:1], is_cut=True)
     ended = dataclasses.replace(way.replies[-1], pieces=pieces[:1])
-    for reply, outcome in ((cut, "failed"), (ended, sdk.cut)):
+    for reply, outcome in ((cut, "failed"), (ended, way.cut or sdk.cut)):
         bare = await run(sdk, way, colour, [reply])
         with instrumented(sdk) as seen:
             ours = await run(sdk, way, colour, [reply])

@@ -62,6 +62,7 @@ class Way:
         stream: whether there is something to iterate over, in what `call` gives.
         events: where that is.
         colours: in which colours the SDK has it.
+        cut: how a stream that ends too early ends, where that is not as of the SDK's others.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Way:
     stream: bool = False
     events: Callable[[Any], Any] = lambda result: result
     colours: Sequence[str] = COLOURS
+    cut: str | None = None
 
 
 @dataclass(frozen=True)
