@@ -22,7 +22,7 @@ PAGE = Path(__file__).with_suffix(".md")
 MISSING: dict[str, str] = {
     "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
     "ollama": "the web search and the management of models, which call no model",
-    "openai": "realtime and assistants",
+    "openai": "realtime, assistants and compacting; conversations, which ask no model",
 }
 """What is not seen, and why."""
 HEAD = """# Providers

@@ -1,4 +1,4 @@
-"""OpenAI: whatever asks a model, whichever client sends it; images and audio are in `_openai_media`."""
+"""OpenAI: chat, responses, embeddings, images, audio and moderation, whichever client sends them."""
 
 from __future__ import annotations
 
