@@ -10,9 +10,11 @@ import warnings
 from typing import Any
 
 from google import genai
+from google.genai.version import __version__
 
 from sdks.kit import Reply, Sdk, Way, events, fake
 
+VERSION = tuple(int(number) for number in __version__.split(".")[:2])
 MODEL = "gemini-3.8-flash"
 PROMPT = "What is 2+2? marmalade"
 BOIL = {
@@ -32,10 +34,17 @@ CONTENT = {
     "gen_ai.response.model": "gemini-3.8-flash-001",
     "gen_ai.response.finish_reasons": ["STOP"],
 }
+
+
+def _named(name: str) -> dict[str, str]:
+    """Say what an answer is called; the SDK drops that before 1.33."""
+    return {"gen_ai.response.id": name} if VERSION >= (1, 33) else {}
+
+
 STREAM = {
     **CONTENT,
+    **_named("znShabWsPILHpgeJlYH5Cw"),
     "gen_ai.request.stream": True,
-    "gen_ai.response.id": "znShabWsPILHpgeJlYH5Cw",
     "gen_ai.usage.input_tokens": 14,
     "gen_ai.usage.output_tokens": 30,
     "gen_ai.usage.reasoning.output_tokens": 21,
@@ -111,7 +120,7 @@ _GENERATED = [
                 "gen_ai.request.presence_penalty": 0.5,
                 "gen_ai.request.frequency_penalty": 0.25,
                 "gen_ai.request.stop_sequences": ["END"],
-                "gen_ai.response.id": "znShae3kA9OC0-kPqpTl-Qg",
+                **_named("znShae3kA9OC0-kPqpTl-Qg"),
                 "gen_ai.usage.input_tokens": 1074,
                 "gen_ai.usage.output_tokens": 30,
                 "gen_ai.usage.cache_read.input_tokens": 1024,
@@ -121,7 +130,8 @@ _GENERATED = [
                 "gen_ai.usage.text.output_tokens": 9,
                 "gen_ai.usage.text.cache_read.input_tokens": 766,
                 "gen_ai.usage.image.cache_read.input_tokens": 258,
-                "otel_genai.service_tier": "flex",
+                # headers are dropped before 1.22
+                **({"otel_genai.service_tier": "flex"} if VERSION >= (1, 22) else {}),
             },
         },
         input=ASKED,
@@ -139,7 +149,7 @@ _GENERATED = [
             "name": f"generate_content {MODEL}",
             "attributes": {
                 **CONTENT,
-                "gen_ai.response.id": "zXShabfkKvb7juMP5dGvwQc",
+                **_named("zXShabfkKvb7juMP5dGvwQc"),
                 "gen_ai.usage.input_tokens": 63,
                 "gen_ai.usage.output_tokens": 6,
             },
@@ -269,7 +279,7 @@ _INTERACTIONS = [
 SDK = Sdk(
     name="google_genai",
     client=client,
-    ways=_GENERATED + (_INTERACTIONS if hasattr(genai.Client, "interactions") else []),
+    ways=_GENERATED + (_INTERACTIONS if VERSION >= (2, 0) else []),
     refusal=Reply(b'{"error": {"code": 404, "message": "no marmalade", "status": "NOT_FOUND"}}', status=404),
     refused={"http.response.status_code": 404},
     close=close,

@@ -112,9 +112,9 @@ class Fold:
     @property
     def response_id(self) -> Any:
         """The answer's id."""
-        return getattr(self._first, "response_id", None)  # absent before google-genai 1.15
+        return self._first.response_id
 
     @property
     def sdk_http_response(self) -> Any:
         """What came before the body."""
-        return getattr(self._first, "sdk_http_response", None)  # absent before google-genai 1.25
+        return getattr(self._first, "sdk_http_response", None)  # absent before google-genai 1.22

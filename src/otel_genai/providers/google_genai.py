@@ -106,8 +106,7 @@ def output_type(body: Body) -> Attributes:
 
 def response(r: GenerateContentResponse) -> Attributes:
     """Say what the answer is called."""
-    # the id is absent before google-genai 1.15
-    return {s.RESPONSE_ID: getattr(r, "response_id", None), s.RESPONSE_MODEL: r.model_version}
+    return {s.RESPONSE_ID: r.response_id, s.RESPONSE_MODEL: r.model_version}
 
 
 def finish(r: GenerateContentResponse) -> Attributes:
@@ -120,10 +119,10 @@ def tier(r: GenerateContentResponse) -> Attributes:
 
     https://ai.google.dev/gemini-api/docs/flex-inference
     """
-    http, u = getattr(r, "sdk_http_response", None), r.usage_metadata  # absent before google-genai 1.25
+    http, u = getattr(r, "sdk_http_response", None), r.usage_metadata  # absent before google-genai 1.22
     headers = (http.headers if http is not None else None) or {}
     served = next((headers[name] for name in headers if name.lower() == "x-gemini-service-tier"), None)
-    kind = getattr(u, "traffic_type", None)  # absent before google-genai 1.7
+    kind = getattr(u, "traffic_type", None)  # absent before google-genai 1.10
     named = content.word(served or kind or "").lower().removeprefix("on_demand_")
     usual = ("", "standard", "on_demand", "unspecified", "traffic_type_unspecified")
     return {s.SERVICE_TIER: None if named in usual else named}
@@ -137,14 +136,11 @@ def usage(r: GenerateContentResponse) -> Attributes:
     u: Any = r.usage_metadata
     if u is None:
         return {}
-    thought = getattr(u, "thoughts_token_count", None)  # absent before google-genai 1.5, as what is below
     return {
-        s.USAGE_INPUT_TOKENS: content.total(
-            u.prompt_token_count, getattr(u, "tool_use_prompt_token_count", None)
-        ),
-        s.USAGE_OUTPUT_TOKENS: content.total(u.candidates_token_count, thought),
+        s.USAGE_INPUT_TOKENS: content.total(u.prompt_token_count, u.tool_use_prompt_token_count),
+        s.USAGE_OUTPUT_TOKENS: content.total(u.candidates_token_count, u.thoughts_token_count),
         s.USAGE_CACHE_READ_INPUT_TOKENS: u.cached_content_token_count,
-        s.USAGE_REASONING_OUTPUT_TOKENS: thought,
+        s.USAGE_REASONING_OUTPUT_TOKENS: u.thoughts_token_count,
     }
 
 
@@ -153,7 +149,7 @@ def modalities(r: GenerateContentResponse) -> Attributes:
     u: Any = r.usage_metadata
     found: Attributes = {}
     for name, attributes in content.DETAILS.items():
-        content.add_details(found, getattr(u, name, None), attributes, "token_count")
+        content.add_details(found, getattr(u, name), attributes, "token_count")
     return found
 
 
@@ -192,7 +188,7 @@ def dimensions(r: EmbedContentResponse) -> Attributes:
 
 def embedding_usage(r: EmbedContentResponse) -> Attributes:
     """Count tokens: of the whole request, or of each text, which only Vertex AI tells."""
-    whole = getattr(r, "usage_metadata", None)  # absent before google-genai 1.65
+    whole = getattr(r, "usage_metadata", None)  # absent in google-genai 3.0
     if whole is not None and whole.prompt_token_count is not None:
         return {s.USAGE_INPUT_TOKENS: whole.prompt_token_count}
     told = [e.statistics.token_count for e in r.embeddings or () if e.statistics is not None]
@@ -247,7 +243,7 @@ _INTERACTIONS = {
 }
 PROVIDER = Provider(
     "google_genai",
-    requires="google-genai >= 1.0",
+    requires="google-genai >= 1.8",
     hooks={
         f"google.genai.models:{colour}Models.{name}": surface
         for colour in ("", "Async")
