@@ -9,6 +9,7 @@ from otel_genai.providers import _chat_stream, _responses
 from otel_genai.spec import view
 
 _PLAIN = (str, int, float)
+_MADE_UP = ("stop", "tool_calls")
 
 
 class Lenient:
@@ -56,11 +57,7 @@ class _Counted(_chat_stream.Fold):
         self._told: Any = None
 
     def read(self, chunk: Any) -> Any:
-        """Make a chunk readable, and keep what it hides.
-
-        Its usage is kept as it is now, when it is what the provider told: after the stream's end LiteLLM puts
-        a count of its own in that place, where the provider told none.
-        """
+        """Make a chunk readable, and keep what it hides; its usage while it is still the provider's."""
         chunk = lenient(chunk)
         hidden = chunk._hidden_params
         if hidden is not None:
@@ -72,8 +69,16 @@ class _Counted(_chat_stream.Fold):
 
     @property
     def usage(self) -> Any:
-        """What was used."""
-        return super().usage if self._told is None else self._told
+        """What was used, by the provider's count.
+
+        Where it told none, LiteLLM puts one of its own into the last chunk at the stream's end; that one has
+        no details of the prompt. Where it told one after all else, it comes there, too.
+        """
+        if self._told is not None:
+            return self._told
+        hidden = self._hidden_params
+        late = (None if hidden is None else hidden.usage, super().usage)
+        return next((u for u in late if u is not None and u.prompt_tokens_details is not None), None)
 
     @property
     def model(self) -> Any:
@@ -82,13 +87,37 @@ class _Counted(_chat_stream.Fold):
 
 
 class Fold(_Counted):
-    """Adds the chunks of a chat up."""
+    """Adds the chunks of a chat up, but for an end that is LiteLLM's own."""
 
-    __slots__ = ()
+    __slots__ = ("_is_cut",)
+
+    def __init__(self, *, content: bool) -> None:
+        """Start empty."""
+        super().__init__(content=content)
+        self._is_cut = False
 
     def add(self, chunk: Any) -> bool:
         """Take one chunk in."""
-        return super().add(self.read(chunk))
+        before = self._model
+        chunk = self.read(chunk)
+        self._is_cut = self._is_cut or (before is not None and self._is_made_up(chunk))
+        return False if self._is_cut else super().add(chunk)
+
+    @property
+    def usage(self) -> Any:
+        """What was used; nobody says so of a stream that was cut."""
+        return None if self._is_cut else super().usage
+
+    def _is_made_up(self, chunk: Any) -> bool:
+        """Whether a chunk ends a stream that the provider did not end.
+
+        LiteLLM does so where the connection is closed early. Such a chunk was made of none of the provider's,
+        so it does not say which model the provider named, and nobody has told the usage.
+        """
+        hidden = chunk._hidden_params
+        if self._told is not None or (hidden is not None and hidden.provider_response_model is not None):
+            return False
+        return any(choice.finish_reason in _MADE_UP for choice in chunk.choices)
 
 
 class _Text:

@@ -142,6 +142,13 @@ def counts(u: CompletionUsage, model: str) -> Attributes:
     return found
 
 
+def responses_usage(r: Any) -> Attributes:
+    """Count tokens of a response; once it is logged, its usage is of the shape that a chat's has."""
+    u = r.usage
+    in_chat_shape = u is not None and u.input_tokens is None and _litellm_answer.is_told(u)
+    return counts(u, str(r.model)) if in_chat_shape else _responses.usage(r)
+
+
 def dimensions(r: CreateEmbeddingResponse) -> Attributes:
     """Say how long the vectors are, where they are numbers."""
     vector: Any = r.data[0].embedding
@@ -223,7 +230,7 @@ RESPONSES = Operation(
     name=s.CHAT,
     request=RESPONSES_REQUEST,
     derived=asked,
-    response=(_responses.response, served, _responses.finish, _responses.compacted, _responses.usage),
+    response=(_responses.response, served, _responses.finish, _responses.compacted, responses_usage),
     instructions=_responses.instructions,
     inputs=_responses.inputs,
     tools=_chat.tools,
