@@ -123,6 +123,14 @@ def test_some_reasons_to_finish_are_failures(reason, error):
     assert provider.fault(SimpleNamespace(finish_reason=reason)) == error  # type: ignore[arg-type]  # all that is read
 
 
+def test_an_error_at_the_end_of_a_stream_is_a_failure():
+    """The last event has a message for it, which is not told."""
+    fold = _cohere_content.Fold(content=True)
+    end = {"type": "message-end", "delta": {"error": "marmalade", "finish_reason": None, "usage": None}}
+    fold.add(spec.view(end))
+    assert provider.fault(fold) == "_OTHER"
+
+
 # --- Content ---------------------------------------------------------------------------------------------
 
 

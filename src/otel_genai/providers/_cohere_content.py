@@ -100,7 +100,7 @@ class Fold:
         elif kind == "message-end":
             delta: Any = view(event.delta)
             self.finish_reason, self.usage = delta.finish_reason, delta.usage
-            self.error = getattr(delta, "error", None)  # absent before cohere 5.15
+            self.error = getattr(delta, "error", None)  # absent from older types
         elif kind in _OUTPUT:
             if self._content:
                 self._extend(kind, event)
@@ -109,7 +109,7 @@ class Fold:
 
     def _extend(self, kind: str, event: Any) -> None:
         """Add what an event brings to its block, to its call or to the plan."""
-        message = event.delta.message
+        message = view(event.delta.message)  # before cohere 5.13.12, the types are not those that are sent
         if kind == "tool-plan-delta":
             self._plan.append(message.tool_plan or "")
         elif kind.startswith("content"):

@@ -139,7 +139,8 @@ FAULTS = {"ERROR": s.ERROR_OTHER, "TIMEOUT": "TIMEOUT"}
 
 def fault(r: V2ChatResponse | NonStreamedChatResponse) -> str | None:
     """Say that the generation failed."""
-    return FAULTS.get(str(r.finish_reason))
+    told = getattr(r, "error", None)  # the last event of a stream has it
+    return FAULTS.get(str(r.finish_reason)) or (s.ERROR_OTHER if told else None)
 
 
 def error(raised: Any) -> Attributes:
