@@ -33,6 +33,7 @@ def run(code):
             "OPENAI_BASE_URL": api.url,
             "OPENAI_API_KEY": "none",
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.grpc_endpoint,
+            "PYTHONPATH": str(HOME / "tests" / "standins"),  # for libraries of a gigabyte
         }
         ran = subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
@@ -65,6 +66,27 @@ def test_whose_call_it_was():
     assert whose == [here | prompt | {s.EXPERIMENT: "blue"}, there]
     calls = [point for point in sent.points if point.metric == s.CALLS.name]
     assert {(point.attributes[s.TEAM], point.value) for point in calls} == {("search", 2)}
+
+
+@pytest.mark.parametrize("library", ["transformers", "vllm"])
+def test_a_model_in_the_process_is_told(library):
+    """Both examples tell an inference that leaves nothing out, and no content."""
+    page = (HOME / "docs" / "local-models.md").read_text()
+    (code,) = re.findall(rf"With `{library}[^`]*`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    sent = run(code)
+    (span,) = sent.spans
+    known = {
+        s.OPERATION_NAME: s.CHAT, s.PROVIDER_NAME: library, s.REQUEST_MODEL: "Qwen/Qwen3-0.6B",
+        s.REQUEST_MAX_TOKENS: 64, s.RESPONSE_FINISH_REASONS: ["stop"],
+        s.USAGE_INPUT_TOKENS: 5, s.USAGE_OUTPUT_TOKENS: 3,
+    }  # fmt: skip
+    more = {s.REQUEST_TEMPERATURE: 0.2, s.USAGE_CACHE_READ_INPUT_TOKENS: 2, s.RESPONSE_ID: "0"}
+    assert (span.name, span.kind) == ("chat Qwen/Qwen3-0.6B", "INTERNAL")
+    assert span.attributes == known | (more if library == "vllm" else {})
+    assert {
+        point.metric for point in sent.points if "cost" in point.metric or "priced" in point.metric
+    } == set()
+    assert {point.value for point in sent.points if point.metric == s.CALLS.name} == {1}
 
 
 def test_settings_table_is_complete():
