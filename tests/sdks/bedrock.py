@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import gc
 import inspect
 import json
 import struct
@@ -56,14 +55,7 @@ def chunks(name: str) -> tuple[bytes, ...]:
 
 @functools.cache
 def _session(colour: str) -> Any:
-    """Give what makes clients; the models of AWS's services are so many objects that collecting takes long."""
-    session = aiobotocore.session.get_session() if colour == "async" else boto3.Session()
-    models = session if colour == "async" else session._session
-    for service in (RUNTIME, AGENTS):
-        models.get_service_model(service)
-    gc.collect()
-    gc.freeze()
-    return session
+    return aiobotocore.session.get_session() if colour == "async" else boto3.Session()
 
 
 class Clients:
