@@ -148,7 +148,7 @@ def modalities(r: GenerateContentResponse) -> Attributes:
     """Count tokens by kind, as far as the API does; there is no word for those of video and documents."""
     u: Any = r.usage_metadata
     found: Attributes = {}
-    for name, attributes in content.DETAILS.items():
+    for name, attributes in content.DETAILS.items() if u is not None else ():
         content.add_details(found, getattr(u, name), attributes, "token_count")
     return found
 
