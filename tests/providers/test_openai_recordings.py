@@ -295,7 +295,22 @@ def _made(messages: Any) -> list[tuple[Any, ...]]:
 @needs_recordings
 @pytest.mark.parametrize("exchange", GETS, ids=lambda exchange: exchange.name)
 def test_a_stored_response_that_is_fetched_is_no_inference(exchange):
-    """Fetching a stored response again makes no inference, so no span and no tokens."""
-    with capture() as seen:
-        client(_wire(exchange)).responses.retrieve(exchange.url.rpartition("/")[2])
-    assert (seen.spans, seen.metrics) == ([], {})
+    """It is told what became of it, without its tokens, whether the answer was read by the SDK or raw."""
+    with capture(capture="SPAN_ONLY") as seen:
+        responses = client(_wire(exchange)).responses
+        responses.retrieve(exchange.url.rpartition("/")[2])
+        responses.with_raw_response.retrieve(exchange.url.rpartition("/")[2])
+    stored = exchange.answer
+    for span in seen.spans:
+        found = span["attributes"]
+        assert (span["name"], span["status"]) == ("fetch_response", "UNSET")
+        assert found["gen_ai.response.id"] == stored["id"]
+        assert found["gen_ai.response.model"] == stored["model"]
+        assert found["gen_ai.response.status"] == stored["status"]
+        reason = {"completed": "stop", "failed": "error"}[stored["status"]]
+        assert found["gen_ai.response.finish_reasons"] == [reason]
+        texts = [part["text"] for item in stored["output"] for part in item.get("content") or ()]
+        assert _spoken(json.loads(found.get("gen_ai.output.messages", "[]"))) == texts
+        assert not [key for key in found if "usage" in key or "input" in key]
+    assert len(seen.spans) == 2
+    assert not seen.metrics.keys() & {"otel_genai.calls", "gen_ai.client.token.usage"}
