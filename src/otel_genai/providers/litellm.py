@@ -256,6 +256,13 @@ EMBEDDINGS = Operation(
     response=(embedded, served, dimensions, embedding_usage),
     error=error,
 )
+
+
+def _chat_call(body: Body) -> Operation | None:
+    """Say that a call is a chat; one with fallbacks is several, each of which comes here, too."""
+    return None if body.get("fallbacks") else CHAT
+
+
 _SYNC = ("model", "messages", "timeout", "temperature", "top_p", "n", "stream")
 _ASYNC = ("model", "messages", "functions", "function_call", "timeout", "temperature", "top_p", "n", "stream")
 _PROMPT = ("prompt", "model", "best_of", "echo", "frequency_penalty")
@@ -265,8 +272,8 @@ PROVIDER = Provider(
     "litellm",
     requires="litellm >= 1.60",
     hooks={
-        "litellm:completion": _Function(CHAT, server, _SYNC, _streams),
-        "litellm:acompletion": _Function(CHAT, server, _ASYNC, _streams),
+        "litellm:completion": _Function(_chat_call, server, _SYNC, _streams),
+        "litellm:acompletion": _Function(_chat_call, server, _ASYNC, _streams),
         "litellm:text_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
         "litellm:atext_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
         "litellm:responses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
