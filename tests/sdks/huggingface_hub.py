@@ -162,7 +162,8 @@ if importlib.util.find_spec("numpy"):  # the SDK gives its arrays
 
 
 async def _close(client: Any) -> None:
-    closed = client.close()
+    close = getattr(client, "close", None)  # of the async one alone before huggingface_hub 1
+    closed = close() if close is not None else None
     if closed is not None:
         await closed
 
@@ -171,8 +172,10 @@ SDK = Sdk(
     name="huggingface_hub",
     client=client,
     ways=WAYS,
-    refusal=Reply(b'{"error": "Model marmalade is not supported"}', status=400, headers={"x-request-id": "r-1"}),
-    refused={"error.type": "BadRequestError", "http.response.status_code": 400},
+    refusal=Reply(
+        b'{"error": "Model marmalade is not supported"}', status=400, headers={"x-request-id": "r-1"}
+    ),
+    refused={"http.response.status_code": 400},  # before huggingface_hub 1, the async client raises aiohttp's
     random_headers=frozenset({"x-amzn-trace-id"}),
     close=_close,
 )
