@@ -137,14 +137,15 @@ def _providers(settings: Settings) -> Iterator[Finding]:
 
 
 def _import(modules: tuple[str, ...]) -> str:
-    """Import an SDK if it is installed; say what went wrong."""
-    try:
-        for module in modules:
+    """Import an SDK if it is installed; say what went wrong. Not every version has every module."""
+    for module in modules:
+        try:
             importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        return "" if error.name in modules else repr(error)
-    except Exception as error:  # noqa: BLE001 (an SDK that cannot be imported is a finding)
-        return repr(error)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                return repr(error)
+        except Exception as error:  # noqa: BLE001 (an SDK that cannot be imported is a finding)
+            return repr(error)
     return ""
 
 
