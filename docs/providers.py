@@ -21,6 +21,10 @@ from otel_genai.spec import Operation, Provider
 PAGE = Path(__file__).with_suffix(".md")
 MISSING: dict[str, str] = {
     "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
+    "cohere": "`embed_stream`, `parse`, `generate`, `classify`, `summarize` and raw responses; the "
+    "chats of a client that was made before `instrument()`, as the SDK binds them to it then",
+    "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
+    "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",
     "openai": "realtime, assistants and compacting; conversations, which ask no model",
 }

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from otel_genai import semconv as s
 from otel_genai.content import decoded
 from otel_genai.providers import _chat, _mistralai_content
-from otel_genai.providers._surface import Surface
+from otel_genai.providers._surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server, view
 
 if TYPE_CHECKING:
@@ -23,14 +22,7 @@ def server(provider: str, client: Any, body: Body) -> Server:
     """Say who answers: the client's server, unless the call names another."""
     given = body.get("server_url")
     url = given if isinstance(given, str) else client.sdk_configuration.get_server_details()[0]
-    return _server(provider, url)
-
-
-@functools.lru_cache(maxsize=64)
-def _server(provider: str, url: str) -> Server:
-    """Take a URL apart, which costs microseconds, once."""
-    parts = urlsplit(url)
-    return Server(provider, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme))
+    return at(provider, url)
 
 
 # --- What was asked --------------------------------------------------------------------------------------
@@ -188,7 +180,7 @@ class Traced(Surface):
 
 def _sends_context(client: Any) -> bool:
     """Whether the SDK is known to trace this client, to anywhere but Mistral's platform."""
-    hooks = vars(client.sdk_configuration).get("_hooks")  # absent before mistralai 1.8
+    hooks = vars(client.sdk_configuration).get("_hooks")  # no field of it
     for hook in getattr(hooks, "before_request_hooks", ()):
         if type(hook).__name__ == "TracingHook":
             wanted = getattr(hook, "_telemetry_use_global_provider", hook.tracing_enabled)
@@ -261,7 +253,7 @@ HOOKS = NATIVE | {
 }
 PROVIDER = Provider(
     "mistralai",
-    requires="mistralai >= 1.5",
+    requires="mistralai >= 1.9.3",
     hooks=HOOKS,
     optional=frozenset(target for target in HOOKS if not target.startswith("mistralai.client.")),
 )
