@@ -53,7 +53,7 @@ def told(call: Any, *replies: Reply, mode: str = "NO_CONTENT") -> list[dict[str,
     [
         ("dynamodb", "list_tables", {}),
         ("kendra", "retrieve", {"IndexId": "0" * 36, "QueryText": "marmalade"}),
-        ("bedrock-runtime", "list_async_invokes", {}),
+        ("bedrock", "list_foundation_models", {}),
     ],
 )
 def test_other_calls_to_aws_are_left_alone(service, name, given):
@@ -134,7 +134,7 @@ def test_a_body_that_nobody_reads_was_stopped():
 
 def test_an_error_inside_a_stream_tells_its_code():
     """Its class says only that it was in a stream, and the status is that of the answer before it."""
-    stream = Reply(kind=STREAM, pieces=(*events("bedrock/converse.jsonl")[:6], _exception()))
+    stream = Reply(kind=STREAM, pieces=(*events("bedrock/converse.jsonl")[5:6], _exception()))
 
     def call(clients: Clients) -> None:
         events_ = runtime("converse_stream", modelId="m", messages=USER)(clients)["stream"]
@@ -146,7 +146,7 @@ def test_an_error_inside_a_stream_tells_its_code():
     found = span["attributes"]
     assert (found["error.type"], found["otel_genai.outcome"]) == ("ThrottlingException", "failed")
     assert "http.response.status_code" not in found
-    assert json.loads(found["gen_ai.output.messages"])[0]["parts"][1]["content"] == "Four, says "
+    assert json.loads(found["gen_ai.output.messages"])[0]["parts"][0]["content"] == "Four, says "
 
 
 def _exception() -> bytes:

@@ -19,6 +19,7 @@ import aiobotocore.config
 import aiobotocore.session
 import boto3
 import botocore.config
+import botocore.session
 
 from sdks.kit import Reply, Sdk, Way, fake
 
@@ -645,10 +646,19 @@ WAYS = [
         _told("rerank", "arn:aws:bedrock:us-west-2::foundation-model/amazon.rerank-v1:0"),
     ),
 ]
+NEW = ("converse", "converse_stream", "agent", "inline_agent", "generate_stream", "rerank")
+"""What not every supported SDK can send, or reads all of the answer to."""
+
+
+def _is_new() -> bool:
+    model = botocore.session.get_session().get_service_model(RUNTIME)
+    return "serviceTier" in model.operation_model("Converse").output_shape.members
+
+
 SDK = Sdk(
     name="bedrock",
     client=Clients,
-    ways=WAYS,
+    ways=[way for way in WAYS if way.name not in NEW or _is_new()],
     refusal=Reply(
         b'{"message": "Too many requests of marmalade, please wait before trying again."}',
         status=429,
