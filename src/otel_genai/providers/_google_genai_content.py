@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.spec import Attributes, Body
+from otel_genai.spec import Attributes, Body, Json, plain
 
 if TYPE_CHECKING:
     from google.genai.types import GenerateContentResponse
@@ -20,6 +20,8 @@ def fields(value: Any) -> Mapping[str, Any]:
     """Lay one level of a value open, by the SDK's own names: its models, or dicts that stand for them."""
     if value is None:
         return {}
+    if isinstance(value, Json):
+        value = plain(value)
     if isinstance(value, dict):
         return {key if key.islower() else _HUMP.sub("_", key).lower(): value[key] for key in value}
     found: Mapping[str, Any] = vars(value)

@@ -13,7 +13,7 @@ from otel_genai.providers import _google_genai_interactions as interactions
 from otel_genai.providers._google_genai_content import fields
 from otel_genai.providers._google_genai_stream import Fold
 from otel_genai.providers._surface import Surface
-from otel_genai.spec import Attributes, Body, Operation, Provider, Row, Server
+from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server, from_text
 
 if TYPE_CHECKING:
     from google.genai.types import EmbedContentResponse, GenerateContentResponse
@@ -221,16 +221,36 @@ EMBEDDINGS = Operation(
 ONCE = Surface(CONTENT, server, body=laid_open, iterables=("contents",))
 STREAM = Surface(CONTENT, server, streams=True, body=laid_open, iterables=("contents",))
 EMBED = Surface(EMBEDDINGS, server, body=laid_open)
-INTERACT = Surface(
+
+
+class _Interactions(Surface):
+    """A method of the interactions' resource, which some call for the raw response."""
+
+    def stream(self, request: Request, result: Any) -> Any:
+        """Give the result, if it is the SDK's own stream."""
+        return result if request.stream and not hasattr(result, "http_response") else None
+
+    def unread(self, result: Any) -> Any:
+        """Give the response whose body has not been read yet."""
+        response = getattr(result, "http_response", None)
+        return None if response is None or response.is_stream_consumed else response
+
+    def answer(self, request: Request, result: Any) -> Any:  # noqa: ARG002 (as of every seam)
+        """Give what the readers can read."""
+        response = getattr(result, "http_response", None)
+        return result if response is None else from_text(response.content)
+
+
+INTERACT = _Interactions(
     interactions.operation,
     interactions_server,
     streams=interactions.is_stream,
     body=interactions.laid_open,
 )
-FETCH = Surface(
+FETCH = _Interactions(
     interactions.FETCH, interactions_server, names=("id",), streams=lambda given: given.get("stream") is True
 )
-_INTERACTIONS = {
+_INTERACTIONS: dict[str, Surface] = {
     f"google.genai.{place}.{name}": surface
     for place in (
         "_gaos.google_genai:GeminiNextGenInteractions",
