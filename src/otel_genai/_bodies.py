@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from otel_genai._call import Call
 
 STATE = "_otel_genai"
+_FILES = ("audio/", "image/", "video/", "application/octet-stream")
+"""What nobody reads but the caller: it may be long, and is not kept."""
 _LAST_EVENT = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
 LAST_EVENT_MAX = 64
 """Bytes that the last event takes at most, with what may follow it."""
@@ -143,6 +145,7 @@ class Tee:
         """Stand between the response and its reader."""
         self._chunks: list[tuple[float, bytes]] = []
         self._headers = response.headers
+        self._is_file = response.headers.get("content-type", "").startswith(_FILES)
         self._response_class = type(response)
         self.response = weakref.ref(response)
         self.call = call
@@ -166,7 +169,8 @@ class Tee:
     ) -> Generator[bytes, Any, Any]:
         try:
             for chunk in chunks:
-                self._chunks.append((perf_counter(), chunk))
+                if not self._is_file:
+                    self._chunks.append((perf_counter(), chunk))
                 yield chunk
         except BaseException as error:
             self.call.safely(self._end, self.call.failed, error)
@@ -181,7 +185,8 @@ class Tee:
     ) -> AsyncGenerator[bytes, Any]:
         try:
             async for chunk in chunks:
-                self._chunks.append((perf_counter(), chunk))
+                if not self._is_file:
+                    self._chunks.append((perf_counter(), chunk))
                 yield chunk
         except BaseException as error:
             self.call.safely(self._end, self.call.failed, error)

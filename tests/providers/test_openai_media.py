@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import openai
 import pytest
 
 from otel_genai.testing import capture
-from ways import Wire, client, each, fake, now, reply, run
+from ways import Pieces, Wire, client, each, fake, http, now, reply, run
 
 COLOURS = [pytest.param(openai.OpenAI, id="sync"), pytest.param(openai.AsyncOpenAI, id="async")]
 both = pytest.mark.parametrize("cls", COLOURS)
@@ -131,6 +132,29 @@ def test_speech_that_is_streamed_is_the_callers_to_read(cls, read):
     assert heard == (MP3 if read else b"")
     assert attributes(seen).get("otel_genai.outcome") == (None if read else "stopped")
     assert "gen_ai.output.messages" not in attributes(seen)
+
+
+def test_speech_that_is_streamed_is_not_kept():
+    """It may be an hour long."""
+    pieces, size = 32, 2**20
+
+    def answer() -> Any:
+        stream = Pieces(bytes([number]) * size for number in range(pieces))
+        return http.Response(200, headers={"content-type": "audio/mpeg"}, stream=stream)
+
+    async def ask(c: Any) -> Any:
+        with c.audio.speech.with_streaming_response.create(**SPEAK) as spoken:
+            return sum(len(piece) for piece in spoken.iter_bytes())
+
+    tracemalloc.start()
+    try:
+        heard, seen, _ = called(openai.OpenAI, ask, answer, capture="SPAN_ONLY")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert heard == pieces * size
+    assert most < pieces * size / 2
+    assert "otel_genai.outcome" not in attributes(seen)
 
 
 @both
@@ -263,9 +287,31 @@ def test_a_response_that_is_not_there_was_asked_for(cls):
     assert (found["gen_ai.response.id"], found["error.type"]) == ("resp_1", "NotFoundError")
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.beta.responses.retrieve("resp_1"),
+        lambda c: c.get("/responses/resp_1", cast_to=openai.types.responses.Response),
+        lambda c: c.get("https://api.openai.com/v1/responses/resp_1/?include=x", cast_to=object),
+    ],
+    ids=["beta", "get", "in full"],
+)
+def test_a_response_is_fetched_by_any_way_to_it(call):
+    """By its path, whatever the query."""
+    if call.__code__.co_names[0] == "beta" and not hasattr(openai.resources.Beta, "responses"):
+        pytest.skip(f"openai {openai.__version__} has no beta.responses")
+
+    async def ask(c: Any) -> Any:
+        call(c)
+
+    _, seen, _ = called(openai.OpenAI, ask, _stored("completed"))
+    found = attributes(seen)
+    assert (found["gen_ai.operation.name"], found["gen_ai.response.id"]) == ("fetch_response", STORED["id"])
+
+
 @both
 def test_a_stream_is_taken_up_where_it_was_left(cls):
-    """By the SDK's helper, too, where it has one."""
+    """The cursor says from where."""
     if not hasattr(openai.resources.responses.Responses, "cancel"):
         pytest.skip(f"openai {openai.__version__} cannot fetch streams")
 
