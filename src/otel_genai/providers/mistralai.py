@@ -105,7 +105,7 @@ def embedding_usage(r: EmbeddingResponse) -> Attributes:
 def dimensions(r: EmbeddingResponse) -> Attributes:
     """Say how long the vectors are; those of whole numbers may have several dimensions in each.
 
-    https://docs.mistral.ai/capabilities/embeddings/code_embeddings
+    https://docs.mistral.ai/studio/knowledge-rag/embeddings/code_embeddings
     """
     vector = r.data[0].embedding or []
     return {s.EMBEDDINGS_DIMENSION_COUNT: len(vector) if any(number % 1 for number in vector[:16]) else None}
