@@ -66,7 +66,7 @@ def _heard(name: str, call: Any) -> Way:
     )
 
 
-WAYS = [
+WAYS: list[Way] = [
     Way(
         name="chat",
         call=lambda c: c.chat.completions.create(
@@ -165,11 +165,28 @@ WAYS = [
             extra_headers=FORM,
         ),
     ),
+    Way(
+        name="speech",
+        call=lambda c: c.audio.speech.create(model="playai-tts", input="Mind the marmalade.", voice="v"),
+        replies=[Reply(b"RIFF\xff\xfe\x00artichoke", kind="audio/wav")],
+        span={
+            "name": "speech playai-tts",
+            "attributes": {
+                "gen_ai.operation.name": "speech",
+                "gen_ai.provider.name": "groq",
+                "gen_ai.request.model": "playai-tts",
+                "gen_ai.output.type": "speech",
+            },
+        },
+        input=[{"role": "user", "parts": [{"type": "text", "content": "Mind the marmalade."}]}],
+    ),
 ]
 SDK = Sdk(
     name="groq",
     client=client,
-    ways=WAYS,
+    ways=[
+        way for way in WAYS if way.name != "speech" or hasattr(groq.resources.audio, "Speech")
+    ],  # since 0.26
     refusal=Reply(
         b'{"error": {"message": "The model `marmalade` does not exist", "type": "invalid_request_error",'
         b' "code": "model_not_found"}}',

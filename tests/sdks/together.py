@@ -205,6 +205,23 @@ WAYS = [
             }
         ],
     ),
+    Way(
+        name="speech",
+        call=lambda c: c.audio.speech.create(
+            model="hexgrad/Kokoro-82M", input="Mind the marmalade.", voice="v"
+        ),
+        replies=[Reply(b"RIFF\xff\xfe\x00artichoke", kind="audio/wav")],
+        span={
+            "name": "speech hexgrad/Kokoro-82M",
+            "attributes": {
+                "gen_ai.operation.name": "speech",
+                "gen_ai.provider.name": "together",
+                "gen_ai.request.model": "hexgrad/Kokoro-82M",
+                "gen_ai.output.type": "speech",
+            },
+        },
+        input=[{"role": "user", "parts": [{"type": "text", "content": "Mind the marmalade."}]}],
+    ),
 ]
 SDK = Sdk(
     name="together",

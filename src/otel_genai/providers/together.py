@@ -211,7 +211,6 @@ SEAM = _stainless.Seam(
     # the version was in the client's URL before together 3
     {f"{version}{path}": operation for path, operation in PATHS.items() for version in ("/v1", "")},
     provider,
-    iterables=("messages", "tools"),
 )
 PROVIDER = Provider(
     "together",
