@@ -9,6 +9,8 @@ from typing import Any
 
 import openai
 import pytest
+from openai.resources.beta import Beta
+from openai.resources.responses import Responses
 
 from otel_genai.testing import capture
 from ways import Pieces, Wire, client, each, fake, http, now, reply, run
@@ -298,7 +300,7 @@ def test_a_response_that_is_not_there_was_asked_for(cls):
 )
 def test_a_response_is_fetched_by_any_way_to_it(call):
     """By its path, whatever the query."""
-    if call.__code__.co_names[0] == "beta" and not hasattr(openai.resources.Beta, "responses"):
+    if call.__code__.co_names[0] == "beta" and not hasattr(Beta, "responses"):
         pytest.skip(f"openai {openai.__version__} has no beta.responses")
 
     async def ask(c: Any) -> Any:
@@ -312,7 +314,7 @@ def test_a_response_is_fetched_by_any_way_to_it(call):
 @both
 def test_a_stream_is_taken_up_where_it_was_left(cls):
     """The cursor says from where."""
-    if not hasattr(openai.resources.responses.Responses, "cancel"):
+    if not hasattr(Responses, "cancel"):
         pytest.skip(f"openai {openai.__version__} cannot fetch streams")
 
     async def ask(c: Any) -> Any:
