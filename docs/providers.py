@@ -23,10 +23,14 @@ MISSING: dict[str, str] = {
     "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
     "cohere": "`embed_stream`, `parse`, `generate`, `classify`, `summarize` and raw responses; the "
     "chats of a client that was made before `instrument()`, as the SDK binds them to it then",
+    "groq": "batches; the tools that compound models run by themselves are not in what was said",
+    "huggingface_hub": "the other tasks, such as speech, images and classification; the tokens of a chat's "
+    "stream whose caller does not ask for them in `stream_options`",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",
     "openai": "realtime, assistants and compacting; conversations, which ask no model",
+    "together": "batches, videos, realtime, fine-tuning, and the old SDK before version 2",
 }
 """What is not seen, and why."""
 HEAD = """# Providers
