@@ -40,8 +40,8 @@ def lenient(value: Any) -> Any:
 
 
 def is_told(usage: Any) -> bool:
-    """Whether counts are any: LiteLLM says zero where it was told none."""
-    return usage is not None and bool(usage.prompt_tokens or usage.completion_tokens)
+    """Whether counts are any: LiteLLM says zero where it was told none, and no prompt has no tokens."""
+    return usage is not None and bool(usage.prompt_tokens)
 
 
 class _Counted(_chat_stream.Fold):
@@ -84,6 +84,11 @@ class _Counted(_chat_stream.Fold):
     def model(self) -> Any:
         """The model that answers; the chunks themselves name the one that was asked."""
         return self._model
+
+    @property
+    def asked(self) -> Any:
+        """The model that was asked."""
+        return super().model
 
 
 class Fold(_Counted):

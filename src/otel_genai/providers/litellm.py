@@ -98,7 +98,7 @@ EMBEDDINGS_REQUEST: Mapping[str, Row] = {
 def response(r: Any) -> Attributes:
     """Say what the answer is called, and which model the provider says it is of."""
     hidden = r._hidden_params
-    told = hidden.provider_response_model if hidden is not None else None  # absent before litellm 1.9x
+    told = hidden.provider_response_model if hidden is not None else None  # absent in litellm 1.90
     return {s.RESPONSE_ID: r.id, s.RESPONSE_MODEL: told or _bare(r.model, hidden)}
 
 
@@ -113,7 +113,7 @@ def usage(r: Any) -> Attributes:
     hidden = r._hidden_params
     if hidden is not None and (hidden.cache_hit is True or hidden.custom_llm_provider == _CACHE):
         return {s.USAGE_INPUT_TOKENS: 0, s.USAGE_OUTPUT_TOKENS: 0}
-    return counts(r.usage, str(r.model)) if _litellm_answer.is_told(r.usage) else {}
+    return counts(r.usage, str(r.model or r.asked)) if _litellm_answer.is_told(r.usage) else {}
 
 
 def counts(u: CompletionUsage, model: str) -> Attributes:
@@ -270,7 +270,7 @@ _INPUT = ("input", "model", "include", "instructions", "max_output_tokens")
 _EMBED = ("model", "input", "dimensions", "encoding_format")
 PROVIDER = Provider(
     "litellm",
-    requires="litellm >= 1.60",
+    requires="litellm >= 1.90",
     hooks={
         "litellm:completion": _Function(_chat_call, server, _SYNC, _streams),
         "litellm:acompletion": _Function(_chat_call, server, _ASYNC, _streams),
