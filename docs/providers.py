@@ -21,8 +21,11 @@ from otel_genai.spec import Operation, Provider
 PAGE = Path(__file__).with_suffix(".md")
 MISSING: dict[str, str] = {
     "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
+    "bedrock": "batches, asynchronous invocations and streams in both directions",
     "cohere": "`embed_stream`, `parse`, `generate`, `classify`, `summarize` and raw responses; the "
     "chats of a client that was made before `instrument()`, as the SDK binds them to it then",
+    "google_genai": "the Live API, images, videos and batches; what was answered where the raw HTTP response "
+    "was asked for by `should_return_http_response`",
     "groq": "batches; the tools that compound models run by themselves are not in what was said",
     "huggingface_hub": "the other tasks, such as speech, images and classification; the tokens of a chat's "
     "stream whose caller does not ask for them in `stream_options`",

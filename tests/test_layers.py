@@ -29,7 +29,7 @@ LAYERS = [
 ]
 ABOVE = {"testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
-FOR_PROVIDERS = {"semconv", "content", "spec"}
+FOR_PROVIDERS = {"semconv", "content", "spec", "providers/surface"}
 ENGINE_ROOM = {
     "_others",
     "_tally",

@@ -137,15 +137,18 @@ def _providers(settings: Settings) -> Iterator[Finding]:
 
 
 def _import(modules: tuple[str, ...]) -> str:
-    """Import an SDK if it is installed; say what went wrong. Not every version has every module."""
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if not f"{module}.".startswith(f"{error.name}."):
-                return repr(error)
-        except Exception as error:  # noqa: BLE001 (an SDK that cannot be imported is a finding)
-            return repr(error)
+    """Import an SDK if it is installed; say what went wrong."""
+    return next(filter(None, map(_import_one, modules)), "")
+
+
+def _import_one(module: str) -> str:
+    """Import one module; not every version of an SDK has every one."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        return "" if f"{module}.".startswith(f"{error.name}.") else repr(error)
+    except Exception as error:  # noqa: BLE001 (an SDK that cannot be imported is a finding)
+        return repr(error)
     return ""
 
 

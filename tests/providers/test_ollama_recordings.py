@@ -40,7 +40,7 @@ def _said(exchange: Exchange) -> tuple[str, str, dict[str, Any]]:
 
 
 @pytest.mark.skipif(not EXCHANGES, reason=MISSING)
-@pytest.mark.parametrize("exchange", [e for e in EXCHANGES if e.status == 200], ids=lambda e: e.name)  # noqa: PLR2004 (HTTP's)
+@pytest.mark.parametrize("exchange", [e for e in EXCHANGES if e.status == 200], ids=lambda e: e.name)
 def test_a_recorded_answer_is_told(exchange: Exchange) -> None:
     """Tokens, model, finish reason and message are those of the recording."""
     text, thought, last = _said(exchange)
@@ -58,5 +58,7 @@ def test_a_recorded_answer_is_told(exchange: Exchange) -> None:
     asked = json.loads(told["gen_ai.input.messages"])
     assert [turn["role"] for turn in asked] == [turn["role"] for turn in exchange.request["messages"]]
     content = ("input.messages", "output.messages", "tool.definitions")
-    decoded = {f"gen_ai.{key}": json.loads(told[f"gen_ai.{key}"]) for key in content if f"gen_ai.{key}" in told}
+    decoded = {
+        f"gen_ai.{key}": json.loads(told[f"gen_ai.{key}"]) for key in content if f"gen_ai.{key}" in told
+    }
     assert misshapen(decoded) == []

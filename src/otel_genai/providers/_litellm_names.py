@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_genai import semconv as s
 from otel_genai.providers import _hosts
-from otel_genai.providers._surface import at
+from otel_genai.providers.surface import at
 from otel_genai.spec import Body
 
 NAMES = {

@@ -12,7 +12,7 @@ from otel_genai.providers import _bedrock_agents, _bedrock_invoke
 from otel_genai.providers._bedrock_converse import CONVERSE
 from otel_genai.providers._bedrock_converse import body as flat
 from otel_genai.providers._bedrock_stream import stepped
-from otel_genai.providers._surface import at
+from otel_genai.providers.surface import at
 from otel_genai.spec import Body, Operation, Provider, Request, view
 
 RUNTIME, AGENTS = "bedrock-runtime", "bedrock-agent-runtime"

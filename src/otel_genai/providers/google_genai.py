@@ -12,7 +12,7 @@ from otel_genai.providers import _google_genai_content as content
 from otel_genai.providers import _google_genai_interactions as interactions
 from otel_genai.providers._google_genai_content import fields
 from otel_genai.providers._google_genai_stream import Fold
-from otel_genai.providers._surface import Surface
+from otel_genai.providers.surface import Surface
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server, from_text
 
 if TYPE_CHECKING:

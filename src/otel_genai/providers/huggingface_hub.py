@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _chat, _chat_stream, _hosts
-from otel_genai.providers._surface import Surface, at
+from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
 
 if TYPE_CHECKING:

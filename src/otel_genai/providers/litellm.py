@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import semconv as s
 from otel_genai.providers import _chat, _litellm_answer, _responses
 from otel_genai.providers._litellm_names import OPENAI_LIKE, UNKNOWN, named, resolved
-from otel_genai.providers._surface import Surface, at
+from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
 
 if TYPE_CHECKING:

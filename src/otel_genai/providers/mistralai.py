@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import semconv as s
 from otel_genai.content import decoded
 from otel_genai.providers import _chat, _mistralai_content
-from otel_genai.providers._surface import Surface, at
+from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server, view
 
 if TYPE_CHECKING:

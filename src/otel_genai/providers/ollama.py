@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _chat
-from otel_genai.providers._surface import Surface, at
+from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Row, Server, items
 
 if TYPE_CHECKING:
@@ -241,6 +241,6 @@ SEAM = Surface(
 )
 PROVIDER = Provider(
     NAME,
-    requires="ollama >= 0.4",
+    requires="ollama >= 0.4.8",
     hooks={"ollama._client:Client._request": SEAM, "ollama._client:AsyncClient._request": SEAM},
 )
