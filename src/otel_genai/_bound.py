@@ -39,8 +39,9 @@ class Bound:
         self.operation = operation
         self.kind = kind
         self.servers = _servers.by_address(settings.hosts)
-        self.target = s.signals(operation.name, settings.semconv).target
-        self.meters = Meters(telemetry, operation.name)
+        remote = kind is SpanKind.CLIENT
+        self.target = s.signals(operation.name, settings.semconv, remote=remote).target
+        self.meters = Meters(telemetry, operation.name, remote=remote)
         self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
         table = operation.request.items()
         self.rows = [(key, row, None) if isinstance(row, str) else (key, *row) for key, row in table]

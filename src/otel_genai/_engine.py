@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutine, iscoroutinefunction
 from typing import Any
@@ -147,7 +148,7 @@ class Seam:
             elif hasattr(response, "iter_raw"):
                 _bodies.Tee(call, response)
             else:
-                _passing.File(call, response)
+                _passing.File(call, response, functools.partial(self._hook.answer, request))
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)
             call.safely(call.abandoned)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,26 @@ def passed(stream: Any, call: Call) -> Any:
         return _named(state.aread(_aentered(call.context, stream)), stream)
     state.response = weakref.ref(stream)
     _bodies.adopt(stream, state, _iterated)
+    own = stream.__dict__.get("close")
+    if own is not None:  # some SDKs give each stream a function of its own in place of the class's
+        stream.close = _closing(own, state.response)
     return stream
+
+
+def _closing(close: Callable[..., Any], stream: Callable[[], Any]) -> Callable[..., Any]:
+    def closed(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return close(*args, **kwargs)
+        finally:
+            _stop(stream())
+
+    async def aclosed(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await close(*args, **kwargs)
+        finally:
+            _stop(stream())
+
+    return aclosed if iscoroutinefunction(close) else closed
 
 
 def _named(ours: Any, stream: Any) -> Any:
@@ -116,6 +135,8 @@ def _iterated(cls: Any) -> dict[str, Callable[..., Any]]:
         "__next__": _next, "__anext__": _anext, "__iter__": _iter, "__aiter__": _aiter,
         "close": _aclose if iscoroutinefunction(getattr(cls, "close", None)) else _close, "aclose": _aclose,
     }  # fmt: skip
+    if isasyncgenfunction(getattr(cls, "__anext__", None)):
+        del around["__anext__"]  # aiobotocore's is no step: `__aiter__` gives the generator that it makes
     return {name: make(getattr(cls, name)) for name, make in around.items() if hasattr(cls, name)}
 
 
@@ -236,7 +257,7 @@ def _aclose(close: Callable[..., Any]) -> Callable[..., Any]:
 
 def _stop(stream: Any) -> None:
     """End the call of a stream that is closed, unless a step of its own closes it."""
-    state = stream.__dict__.get(_bodies.STATE)
+    state = getattr(stream, "__dict__", {}).get(_bodies.STATE)
     if state is not None and not state.is_within:
         state.call.safely(state.stop)
 
@@ -244,13 +265,14 @@ def _stop(stream: Any) -> None:
 class File(Passing):
     """A body that the caller reads as a file: once it was read to its end, it is the answer."""
 
-    def __init__(self, call: Call, body: Any) -> None:
-        """Stand between the body and its reader."""
+    def __init__(self, call: Call, body: Any, answer: Callable[[Any], Any]) -> None:
+        """Stand between the body and its reader; `answer` makes of its JSON what is read."""
         self.call = call
+        self._answer = answer
         self._pieces: list[bytes] = []
         self.response = weakref.ref(body)
         _guard.keep(call, self)
-        _bodies.adopt(body, self, _as_file)
+        _bodies.adopt(body, self, _as_awaited_file if iscoroutinefunction(body.read) else _as_file)
 
     def took(self, event: Any) -> None:
         """Take note of some bytes."""
@@ -259,7 +281,19 @@ class File(Passing):
     def finished(self) -> None:
         """End the call: there is nothing more."""
         call: Any = self.call
-        call.safely(self._end, call.done, from_text(b"".join(self._pieces)))
+        call.safely(self._answered)
+
+    def _answered(self) -> None:
+        call: Any = self.call
+        self._end(call.done, call.read(self._answer, from_text(b"".join(self._pieces))))
+
+    def stop(self) -> None:
+        """End the call: the body was left, which may have been after its last byte."""
+        call: Any = self.call
+        if call.open and from_text(b"".join(self._pieces)) is not None:
+            self._answered()
+        else:
+            super().stop()
 
 
 def _as_file(cls: Any) -> dict[str, Callable[..., Any]]:
@@ -292,3 +326,26 @@ def _as_file(cls: Any) -> dict[str, Callable[..., Any]]:
         return count
 
     return {"read": read, "readinto": readinto, "close": _close(cls.close)}
+
+
+def _as_awaited_file(cls: Any) -> dict[str, Callable[..., Any]]:
+    """Give the same of a class whose bytes are awaited."""
+
+    async def read(self: Any, amt: int | None = None) -> Any:
+        state = self.__dict__.get(_bodies.STATE)
+        if state is None:
+            return await cls.read(self, amt)
+        state.is_within = True
+        try:
+            data = await cls.read(self, amt)
+        except BaseException as error:
+            state.failed(error)
+            raise
+        finally:
+            state.is_within = False
+        state.took(data)
+        if amt is None or amt < 0 or (amt > 0 and not data):
+            state.finished()
+        return data
+
+    return {"read": read, "close": _close(cls.close)}

@@ -185,13 +185,13 @@ class Series:
 class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
-    def __init__(self, telemetry: Telemetry, operation: str) -> None:
+    def __init__(self, telemetry: Telemetry, operation: str, *, remote: bool) -> None:
         """Resolve every instrument now, so that recording chooses nothing."""
         generation = telemetry.settings.semconv
         inference = operation in s.INFERENCE
         published = generation != "latest"
         latest = generation != "published"
-        signals = s.signals(operation, generation)
+        signals = s.signals(operation, generation, remote=remote)
         self._keys = signals.metric_attributes
         self._series: dict[tuple[Any, ...], Series] = {}
         self._caps = telemetry.caps

@@ -355,8 +355,10 @@ _LOCAL = {
 }
 
 
-def signals(operation: str, generation: Generation) -> Signals:
+def signals(operation: str, generation: Generation, *, remote: bool = False) -> Signals:
     """How `operation` is named and measured in a generation of the conventions."""
+    if operation == INVOKE_AGENT and remote:  # one that a provider runs is a call like any other
+        return Signals(AGENT_NAME, (OPERATION_DURATION,))
     if operation in _LOCAL:
         return _LOCAL[operation]
     durations = {

@@ -25,15 +25,17 @@ class Seen:
     """What has been recorded so far."""
 
     def __init__(self, sampler: Sampler | None = None) -> None:
-        """Set up providers of one's own, in memory."""
+        """Set up providers of one's own, in memory, that are not kept until the program ends."""
         self._spans = InMemorySpanExporter()
         self._records = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK lacks the types
         self._metrics = InMemoryMetricReader()
-        self.tracer_provider = TracerProvider(sampler=sampler)
+        self.tracer_provider = TracerProvider(
+            sampler=sampler, shutdown_on_exit=False
+        )  # `atexit` would keep it
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
-        self.logger_provider = LoggerProvider()
+        self.logger_provider = LoggerProvider(shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._records))
-        self.meter_provider = MeterProvider([self._metrics])
+        self.meter_provider = MeterProvider([self._metrics], shutdown_on_exit=False)
 
     @property
     def finished(self) -> tuple[ReadableSpan, ...]:

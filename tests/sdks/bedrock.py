@@ -316,20 +316,6 @@ WAYS = [
         input=ASKED,
         output=SAID,
         system=SYSTEM,
-        colours=SYNC,
-    ),
-    Way(
-        "claude_awaited",
-        invoke(CLAUDE, MESSAGES),
-        [Reply(fake("bedrock/claude.json"), headers=COUNTS)],
-        _told(
-            "chat",
-            CLAUDE,
-            **{key: value for key, value in CLAUDE_TOLD.items() if "__response__" not in key},
-        ),
-        input=ASKED,
-        system=SYSTEM,
-        colours=("async",),
     ),
     Way(
         "claude_stream",
@@ -349,7 +335,6 @@ WAYS = [
         _told("chat", "amazon.nova-lite-v1:0", **NOVA_TOLD),
         input=ASKED,
         output=SAID,
-        colours=SYNC,
     ),
     Way(
         "nova_stream",
@@ -377,7 +362,6 @@ WAYS = [
         ),
         input=ASKED,
         output=SAID,
-        colours=SYNC,
     ),
     Way(
         "llama",
@@ -386,7 +370,6 @@ WAYS = [
         _told("text_completion", "us.meta.llama3-3-70b-instruct-v1:0", **LLAMA_TOLD),
         input=ASKED,
         output=SAID,
-        colours=SYNC,
     ),
     Way(
         "llama_stream",
@@ -460,7 +443,6 @@ WAYS = [
             }
         ],
         tools=TOOLS,
-        colours=SYNC,
     ),
     Way(
         "gpt_stream",
@@ -498,14 +480,12 @@ WAYS = [
             gen_ai__embeddings__dimension__count=4,
             gen_ai__request__encoding_formats=["float"],
         ),
-        colours=SYNC,
     ),
     Way(
         "cohere_embeddings",
         invoke("cohere.embed-v4:0", {"texts": [PROMPT], "input_type": "search_query"}),
-        [Reply(fake("bedrock/cohere_embed.json"))],
-        _told("embeddings", "cohere.embed-v4:0", gen_ai__embeddings__dimension__count=3),
-        colours=SYNC,
+        [Reply(fake("bedrock/cohere_embed.json"), headers={"x-amzn-bedrock-input-token-count": "3"})],
+        _told("embeddings", "cohere.embed-v4:0", **_usage(3), gen_ai__embeddings__dimension__count=3),
     ),
     Way(
         "agent",

@@ -120,21 +120,17 @@ def vectors(r: Any) -> Attributes:
 
 
 def embedding_usage(r: Any) -> Attributes:
-    """Count tokens: Titan does."""
-    return {s.USAGE_INPUT_TOKENS: r.inputTextTokenCount}
+    """Count tokens: Titan does, for the others Bedrock."""
+    counted_by = getattr(r, METRICS)
+    return {s.USAGE_INPUT_TOKENS: r.inputTextTokenCount or (counted_by and counted_by.inputTokenCount)}
 
 
-# --- Answers whose body is not seen ----------------------------------------------------------------------
+# --- Answers that do not count ---------------------------------------------------------------------------
 
 
-def headers(r: Any) -> Attributes:
-    """Count tokens by the headers that come before the body.
-
-    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-invoke.html
-    """
-    found = plain(r.ResponseMetadata.HTTPHeaders)
-    counts = {name: int(found[header]) for name, header in _HEADERS.items() if found.get(header) is not None}
-    return counted(view(counts))
+def counts(headers: Mapping[str, str]) -> dict[str, int] | None:
+    """Read the counts that are in the headers, as the last event of a stream would tell them."""
+    return {name: int(headers[header]) for name, header in _HEADERS.items() if header in headers} or None
 
 
 _HEADERS = {
@@ -184,11 +180,6 @@ EMBEDDINGS = Operation(
 )
 RERANK = Operation(name=s.RERANK, request=OURS, error=error)
 IMAGES = Operation(name=s.IMAGE_GENERATION, request=OURS, error=error)
-UNREAD = {
-    id(operation): replace(operation, response=(headers,), outputs=None)
-    for operation in (MESSAGES, NOVA, TEXT, CHAT, EMBEDDINGS, RERANK, IMAGES)
-}
-"""The same operations where nobody sees the body."""
 NAMES = {
     "embed": EMBEDDINGS,
     "rerank": RERANK,

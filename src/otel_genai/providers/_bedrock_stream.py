@@ -1,28 +1,11 @@
-"""Streams: how they are iterated, and what the events of Converse add up to."""
+"""Streams of Converse: what their events add up to."""
 
 from __future__ import annotations
 
-import functools
 import json
-from inspect import isasyncgenfunction
 from typing import Any
 
 from otel_genai.spec import view
-
-
-def stepped(stream: Any) -> Any:
-    """Give a stream that is iterated as others are: aiobotocore's `__anext__` is no step, but a generator."""
-    cls: Any = type(stream)
-    if isasyncgenfunction(getattr(cls, "__anext__", None)):
-        stream.__class__ = _stepped(cls)
-    return stream
-
-
-@functools.cache
-def _stepped(cls: Any) -> Any:
-    """Make the subclass that has the generator begin without looking for it in a class made of this one."""
-    same = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(cls.__name__, (cls,), {**same, "__aiter__": cls.__anext__})
 
 
 def unpacked(event: dict[str, Any]) -> Any:

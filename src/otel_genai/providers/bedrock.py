@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
+from io import IOBase
 from typing import Any
 
 from otel_genai import semconv as s
 from otel_genai.providers import _bedrock_agents, _bedrock_invoke
 from otel_genai.providers._bedrock_converse import CONVERSE
 from otel_genai.providers._bedrock_converse import body as flat
-from otel_genai.providers._bedrock_stream import stepped
+from otel_genai.providers._bedrock_text import METRICS
 from otel_genai.providers.surface import at
-from otel_genai.spec import Body, Operation, Provider, Request, view
+from otel_genai.spec import Body, Json, Operation, Provider, Request, plain, view
 
 RUNTIME, AGENTS = "bedrock-runtime", "bedrock-agent-runtime"
 Choose = Callable[[Body], tuple[Operation, Body]]
@@ -70,8 +70,6 @@ class Seam:
             return None  # the SDK's to refuse
         operation, body = known.choose(given)
         stream = known.events is not None
-        if id(operation) in _bedrock_invoke.UNREAD and not stream and hasattr(client, "__aenter__"):
-            operation = _bedrock_invoke.UNREAD[id(operation)]
         return Request(operation, body, at(s.AWS_BEDROCK, client.meta.endpoint_url), stream, args, kwargs)
 
     def hold(self, request: Request) -> None:
@@ -89,17 +87,24 @@ class Seam:
         """Leave the stream as the SDK makes it."""
 
     def stream(self, request: Request, result: Any) -> Any:
-        """Give the stream in the result."""
-        return stepped(result[CALLS[_name(request)].events]) if request.stream else None
+        """Give the stream in the result; beside a body that is read later, the headers have the counts."""
+        if request.stream:
+            return result[CALLS[_name(request)].events]
+        request.parsed = result["ResponseMetadata"]["HTTPHeaders"] if "body" in result else None
+        return None
 
     def unread(self, result: Any) -> Any:
-        """Give the body of a model's answer, which the caller reads; one that is awaited is not watched."""
+        """Give the body of a model's answer, which the caller reads."""
         body = result.get("body")
-        return body if hasattr(body, "read") and not iscoroutinefunction(body.read) else None
+        return body if isinstance(body, IOBase) else None  # before aiobotocore 3, it is no object of its own
 
-    def answer(self, request: Request, result: Any) -> Any:  # noqa: ARG002 (as of every seam)
-        """Give what was answered."""
-        return view(result)
+    def answer(self, request: Request, result: Any) -> Any:
+        """Give what was answered; of a body, with the counts that the headers have."""
+        if request.parsed is None:
+            return view(result)
+        if not isinstance(result, Json):
+            return None  # nobody saw the body, or it is no JSON
+        return view({METRICS: _bedrock_invoke.counts(request.parsed), **plain(result)})
 
 
 def _name(request: Request) -> str:

@@ -14,8 +14,11 @@ from otel_genai.spec import Body, Operation, Request, Server
 @functools.lru_cache(maxsize=1000)
 def at(provider: str, url: str) -> Server:
     """Say who answers at a URL; its parts take microseconds to read, so once per URL."""
-    parts = urlsplit(url)
-    return Server(provider, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme))
+    try:
+        parts = urlsplit(url)
+        return Server(provider, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme))
+    except ValueError:  # no URL: the SDK's to refuse
+        return Server(provider)
 
 
 def _itself(result: Any) -> Any:
