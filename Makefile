@@ -56,7 +56,7 @@ demo: .venv-demo/ready
 test: lint types .venv/ready .venv-litellm/ready .venv-oldest/ready
 	$(BIN)/$(PYTEST) -m "not soak"
 	.venv-litellm/bin/$(PYTEST) -m "not soak" tests/test_sdks.py tests/providers/test_litellm.py -k litellm
-	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
+	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS) -k "not odd_answers and not our_failures"
 
 lint: .venv/ready
 	$(BIN)/ruff check
