@@ -291,6 +291,66 @@ async def test_a_stream_that_was_cut_is_no_success(sdk: Sdk, way: Way, colour: s
         assert span["attributes"][s.ERROR_TYPE]
 
 
+@table([case for case in ALL if case[2] == "async"])
+async def test_a_task_that_is_cancelled(sdk: Sdk, way: Way, colour: str) -> None:
+    """In the call, or between chunks: the cancellation arrives as it was sent, and is nobody's error."""
+    held = [dataclasses.replace(reply, is_held=True) for reply in way.replies]
+    wire = Wire(held, sdk.random_headers)
+
+    async def program(client: Any) -> None:
+        result = await now(way.call(client))
+        if way.stream:
+            await steps(way.events(result), None)
+
+    with instrumented(sdk) as seen, wire.serving():
+        client = sdk.client(wire.url, colour)
+        task = asyncio.ensure_future(program(client))
+        assert await asyncio.to_thread(wire.held.wait, 20)
+        await turns()
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await turns()
+        await now(sdk.close(client))
+    span = span_of(seen)
+    assert (span["attributes"][s.OUTCOME], span["status"]) == ("cancelled", "UNSET")
+    assert s.ERROR_TYPE not in span["attributes"]
+
+
+async def turns() -> None:
+    """Give everything else in the loop its turn."""
+    for _ in range(9):
+        await asyncio.sleep(0.005)
+
+
+def _is_counted(way: Way) -> bool:
+    return {s.USAGE_INPUT_TOKENS, s.USAGE_OUTPUT_TOKENS, s.REQUEST_MODEL} <= way.span["attributes"].keys()
+
+
+@table([case for case in ALL if _is_counted(case[1])])
+async def test_a_call_has_its_price(sdk: Sdk, way: Way, colour: str) -> None:
+    """With a price of the user's, a call whose tokens are told has its cost, on span and counter."""
+    known = way.span["attributes"]
+    prices = [{"model": known[s.REQUEST_MODEL], "input": 1, "output": 2}]
+    tokens = known[s.USAGE_INPUT_TOKENS] + 2 * known[s.USAGE_OUTPUT_TOKENS]
+    with capture(sdk.name, cost=True, prices=prices) as seen:
+        await run(sdk, way, colour)
+    assert span_of(seen)["attributes"][s.USAGE_COST_AMOUNT] == pytest.approx(tokens / 1e6)
+    [cost] = seen.metrics[s.COST.name]
+    assert cost["value"] == pytest.approx(tokens / 1e6)
+
+
+@table([case for case in ALL if case[1].input or case[1].output])
+async def test_what_is_masked_is_nowhere(sdk: Sdk, way: Way, colour: str) -> None:
+    """Content passes the maskers, of whichever SDK it is."""
+    with capture(sdk.name, capture="SPAN_AND_EVENT", mask_pattern="|".join(CANARIES)) as seen:
+        await run(sdk, way, colour)
+        await run(sdk, way, colour, [sdk.refusal])
+    told = str([seen.spans, seen.events])
+    assert [canary for canary in CANARIES if canary in told] == []
+    assert s.INPUT_MESSAGES in told or s.OUTPUT_MESSAGES in told or s.SYSTEM_INSTRUCTIONS in told
+
+
 @table(ALL)
 async def test_a_refusal_is_the_same_and_is_told(sdk: Sdk, way: Way, colour: str) -> None:
     """The same exception, and its type and status on the span."""

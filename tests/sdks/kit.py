@@ -39,6 +39,7 @@ class Reply:
         body: all of it.
         pieces: the same as it comes, piece by piece, where it is a stream.
         is_cut: whether the connection is closed in its midst.
+        is_held: whether nothing comes after the first piece, or nothing at all, until the server ends.
     """
 
     body: bytes = b""
@@ -47,6 +48,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     pieces: tuple[bytes, ...] = ()
     is_cut: bool = False
+    is_held: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Wire:
         self.replies = list(replies)
         self.random = random | {"host", "date", "content-length", "transfer-encoding", "user-agent"}
         self.requests: list[dict[str, Any]] = []
+        self.held, self.released = threading.Event(), threading.Event()
         self.url = ""
 
     @contextlib.contextmanager
@@ -141,6 +144,7 @@ class Wire:
         try:
             yield self
         finally:
+            self.released.set()
             server.shutdown()
             server.server_close()
             thread.join()
@@ -153,6 +157,9 @@ class Wire:
             {"method": handler.command, "path": handler.path, "headers": known, "body": body}
         )
         reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        if reply.is_held and not reply.pieces:
+            self.held.set()
+            self.released.wait(30)
         handler.send_response(reply.status)
         for name, value in {"content-type": reply.kind, **reply.headers}.items():
             handler.send_header(name, value)
@@ -167,6 +174,9 @@ class Wire:
             for piece in reply.pieces:
                 handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 handler.wfile.flush()
+                if reply.is_held:
+                    self.held.set()
+                    self.released.wait(30)
             if not reply.is_cut:
                 handler.wfile.write(b"0\r\n\r\n")
             else:
