@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of one file share a process: what some of them prepare takes long.
+# Tests of one file share a process: what some of them prepare takes long. The tables of SDKs do not.
 PYTEST := pytest -n auto --dist loadfile
+SDKS := pytest -n auto tests/test_sdks.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
 	cohere==5.13.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.4.8
 OF_SDKS := tests/providers tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
-	tests/test_canaries.py tests/test_content.py tests/test_sdks.py $(wildcard tests/test_differential*.py)
+	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -54,9 +55,11 @@ demo: .venv-demo/ready
 	@.venv-demo/bin/otel-genai demo --compose docker-compose.yml $(if $(LIVE),--live)
 
 test: lint types .venv/ready .venv-litellm/ready .venv-oldest/ready
-	$(BIN)/$(PYTEST) -m "not soak"
-	.venv-litellm/bin/$(PYTEST) -m "not soak" tests/test_sdks.py tests/providers/test_litellm.py -k litellm
-	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS) -k "not odd_answers and not our_failures"
+	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py
+	$(BIN)/$(SDKS)
+	.venv-litellm/bin/$(SDKS) tests/providers -k litellm
+	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
+	.venv-oldest/bin/$(SDKS) -k "not odd_answers and not our_failures"
 
 lint: .venv/ready
 	$(BIN)/ruff check
