@@ -120,10 +120,15 @@ def system(body: Body) -> list[content.Part]:
     return [content.text(body["system"])] if body.get("system") else []
 
 
+def _thought(r: Any) -> list[content.Part]:
+    thinking = getattr(r, "thinking", None)  # absent before ollama 0.5
+    return [content.reasoning(thinking)] if thinking else []
+
+
 def outputs(r: ChatResponse) -> list[content.Message]:
     """Read the one answer."""
     message = r.message
-    said = [content.reasoning(message.thinking)] if message.thinking else []
+    said = _thought(message)
     said += [content.text(message.content)] if message.content else []
     said += _chat.calls(message.tool_calls)
     why = "tool_call" if message.tool_calls and r.done_reason == "stop" else r.done_reason
@@ -132,7 +137,7 @@ def outputs(r: ChatResponse) -> list[content.Message]:
 
 def texts(r: GenerateResponse) -> list[content.Message]:
     """Read the text of a completion."""
-    said = [content.reasoning(r.thinking)] if r.thinking else []
+    said = _thought(r)
     said += [content.text(r.response)] if r.response else []
     return [content.message("assistant", said, None, r.done_reason)] if said else []
 
@@ -157,11 +162,12 @@ class Fold:
         self.complete = self.complete or bool(part.done)
         said = part.message if hasattr(part, "message") else part
         text, tools = said.content if said is not part else part.response, getattr(said, "tool_calls", None)
+        thinking = getattr(said, "thinking", None)  # absent before ollama 0.5
         if self._content:
             self._texts.append(text or "")
-            self._thoughts.append(said.thinking or "")
+            self._thoughts.append(thinking or "")
             self._tools += tools or ()
-        return bool(text or said.thinking or tools)
+        return bool(text or thinking or tools)
 
     @property
     def answer(self) -> Any:
