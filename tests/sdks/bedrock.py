@@ -7,8 +7,10 @@ of https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html wh
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import inspect
+import io
 import json
 import struct
 import zlib
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiobotocore.config
+import aiobotocore.response
 import aiobotocore.session
 import boto3
 import botocore.config
@@ -635,10 +638,20 @@ def _is_new() -> bool:
     return "serviceTier" in model.operation_model("Converse").output_shape.members
 
 
+BODIES = ("claude", "nova", "titan", "llama", "mistral_chat", "titan_embeddings", "cohere_embeddings")
+"""What answers with a body that is read as a file: before aiobotocore 3, none that is awaited is watched."""
+IS_WATCHED = issubclass(aiobotocore.response.StreamingBody, io.IOBase)
+
+
+def _colours(way: Way) -> Way:
+    is_awaited = IS_WATCHED or way.name not in BODIES
+    return way if is_awaited else dataclasses.replace(way, colours=("sync",))
+
+
 SDK = Sdk(
     name="bedrock",
     client=Clients,
-    ways=[way for way in WAYS if way.name not in NEW or _is_new()],
+    ways=[_colours(way) for way in WAYS if way.name not in NEW or _is_new()],
     refusal=Reply(
         b'{"message": "Too many requests of marmalade, please wait before trying again."}',
         status=429,

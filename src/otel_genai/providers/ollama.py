@@ -121,8 +121,7 @@ def system(body: Body) -> list[content.Part]:
 
 
 def _thought(r: Any) -> list[content.Part]:
-    thinking = getattr(r, "thinking", None)  # absent before ollama 0.5
-    return [content.reasoning(thinking)] if thinking else []
+    return [content.reasoning(r.thinking)] if r.thinking else []
 
 
 def outputs(r: ChatResponse) -> list[content.Message]:
@@ -162,12 +161,11 @@ class Fold:
         self.complete = self.complete or bool(part.done)
         said = part.message if hasattr(part, "message") else part
         text, tools = said.content if said is not part else part.response, getattr(said, "tool_calls", None)
-        thinking = getattr(said, "thinking", None)  # absent before ollama 0.5
         if self._content:
             self._texts.append(text or "")
-            self._thoughts.append(thinking or "")
+            self._thoughts.append(said.thinking or "")
             self._tools += tools or ()
-        return bool(text or thinking or tools)
+        return bool(text or said.thinking or tools)
 
     @property
     def answer(self) -> Any:
@@ -247,6 +245,6 @@ SEAM = Surface(
 )
 PROVIDER = Provider(
     NAME,
-    requires="ollama >= 0.4.8",
+    requires="ollama >= 0.5.3",
     hooks={"ollama._client:Client._request": SEAM, "ollama._client:AsyncClient._request": SEAM},
 )
