@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := pytest -n auto --dist loadfile
 SDKS := pytest -n auto tests/test_sdks.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
-	cohere==5.13.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
+	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
 OF_SDKS := $(wildcard tests/providers/test_openai*.py tests/providers/test_anthropic*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \

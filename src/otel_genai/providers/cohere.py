@@ -193,7 +193,7 @@ _METHODS = {
 }
 PROVIDER = Provider(
     "cohere",
-    requires="cohere >= 5.13",
+    requires="cohere >= 5.20",
     hooks={
         f"{module}:{color}{name}.{method}": Surface(operation, server, streams=method == "chat_stream")
         for module, classes in _METHODS.items()
