@@ -128,6 +128,12 @@ def suppressed(context: Context) -> bool:
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
 
 
+def leave(context: Context, token: Any) -> None:
+    """Leave a context, unless the code that does so runs in another one: it is not ours to leave."""
+    if otel.get_current() is context:
+        otel.detach(token)
+
+
 def generator_frame() -> FrameType | None:
     """Find the generator whose body enters a block, be it by way of `contextlib` and helpers made with it."""
     frame: FrameType | None = sys._getframe(1)
@@ -191,9 +197,8 @@ class Block:
             self._token = otel.attach(self._context)
 
     def _detach(self) -> None:
-        # Where somebody else's context is current (a generator resumed elsewhere), it is theirs to leave.
-        if self._token is not None and otel.get_current() is self._context:
-            otel.detach(self._token)
+        if self._token is not None and self._context is not None:
+            leave(self._context, self._token)
         self._token = None
 
     @contextlib.contextmanager

@@ -50,7 +50,7 @@ class Seam:
             call.safely(_fail, call, token, error, request)
             raise
         if iscoroutine(result):  # somebody's plain wrapper stands between us and an async function
-            call.safely(_leave, call, token)
+            call.safely(_context.leave, call.context, token)
             return self._await(call, request, lambda *_, **__: result)
         return self._deliver(call, token, request, result)
 
@@ -135,7 +135,7 @@ class Seam:
     def _deliver(self, call: Call, token: Any, request: Request, result: Any) -> Any:
         """Give the caller the result: its call ends with it, or is left to what will see the answer's end."""
         try:
-            _leave(call, token)
+            _context.leave(call.context, token)
             if _streams.begin(result, call):
                 return result
             stream = self._hook.stream(request, result)
@@ -155,15 +155,9 @@ class Seam:
         return result
 
 
-def _leave(call: Call, token: Any) -> None:
-    """Leave the call's context, unless the code that ends it runs in another one: it is not ours to leave."""
-    if otel.get_current() is call.context:
-        otel.detach(token)
-
-
 def _fail(call: Call, token: Any, error: BaseException, request: Request) -> None:
     try:
-        _leave(call, token)
+        _context.leave(call.context, token)
     finally:
         call.failed(error, request.parsed)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 
-from otel_genai import _bodies, _guard
+from otel_genai import _bodies, _context, _guard
 from otel_genai._streams import Reading
 from otel_genai.spec import from_text
 
@@ -94,18 +94,13 @@ class Passing(Reading):
         call.safely(self._end, call.failed, error)
 
 
-def _leave(context: Context, token: Any) -> None:
-    if otel.get_current() is context:
-        otel.detach(token)
-
-
 def _entered(context: Context, events: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Take the first step, in which some SDKs send the request, within the call."""
     token = otel.attach(context)
     try:
         first = next(events, _END)
     finally:
-        _leave(context, token)
+        _context.leave(context, token)
     try:
         if first is not _END:
             yield first
@@ -119,7 +114,7 @@ async def _aentered(context: Context, events: AsyncGenerator[Any, Any]) -> Async
     try:
         first = await anext(events, _END)
     finally:
-        _leave(context, token)
+        _context.leave(context, token)
     try:
         if first is not _END:
             yield first

@@ -13,11 +13,11 @@ genai = pytest.importorskip("google.genai", reason="needs Google's SDK: pip inst
 
 from google.genai import types  # noqa: E402 (without the SDK there is nothing to test)
 
-from otel_genai.providers import _google_genai_content as content  # noqa: E402
-from otel_genai.providers import google_genai as provider  # noqa: E402
-from otel_genai.testing import capture  # noqa: E402
-from sdks.google_genai import MODEL, PROMPT, VERSION  # noqa: E402
-from sdks.kit import Reply, Wire, events, fake  # noqa: E402
+from otel_genai.providers import _google_genai_content as content  # noqa: E402 (after the line above)
+from otel_genai.providers import google_genai as provider  # noqa: E402 (after the line above)
+from otel_genai.testing import capture  # noqa: E402 (after the line above)
+from sdks.google_genai import MODEL, PROMPT, VERSION  # noqa: E402 (after the line above)
+from sdks.kit import Reply, Wire, events, fake  # noqa: E402 (after the line above)
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 needs_continuation = pytest.mark.skipif(VERSION < (2, 34), reason="needs google-genai >= 2.34")

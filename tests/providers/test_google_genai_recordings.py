@@ -17,8 +17,8 @@ import pytest
 genai = pytest.importorskip("google.genai", reason="needs Google's SDK: pip install google-genai")
 
 from otel_genai.testing import capture  # noqa: E402 (without the SDK there is nothing to test)
-from recordings import MISSING, Exchange, exchanges, misshapen  # noqa: E402
-from sdks.kit import Reply, Wire  # noqa: E402
+from recordings import MISSING, Exchange, exchanges, misshapen  # noqa: E402 (after the line above)
+from sdks.kit import Reply, Wire  # noqa: E402 (after the line above)
 
 HOSTS = {
     "generativelanguage.googleapis.com": "gcp.gemini",

@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_origin
-from urllib.parse import urlsplit
 
 from otel_genai import semconv as s
 from otel_genai.providers import _once
+from otel_genai.providers.surface import at
 from otel_genai.spec import Attributes, Body, Json, Operation, Request, Server, from_text, plain, view
 
 _RAW = "x-stainless-raw-response"
@@ -118,12 +118,8 @@ class Seam:
 
     def _elsewhere(self, client: Any, url: str) -> Server:
         """Say who answers at a URL written in full, whatever the client's own is."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:  # no URL: the SDK's to refuse
-            host, port = "", None
-        return Server(self.provider(client, host), host or None, port)
+        where = at("", url)
+        return Server(self.provider(client, where.address or ""), where.address, where.port)
 
     def stream_class(self, request: Request) -> type[Any] | None:
         """Give the class asked for, unless the caller wants the raw response and makes the stream later."""

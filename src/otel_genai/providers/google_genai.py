@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from otel_genai import semconv as s
 from otel_genai.providers import _google_genai_content as content
 from otel_genai.providers import _google_genai_interactions as interactions
 from otel_genai.providers._google_genai_content import fields
 from otel_genai.providers._google_genai_stream import Fold
-from otel_genai.providers.surface import Surface
+from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server, from_text
 
 if TYPE_CHECKING:
@@ -37,23 +35,17 @@ def server(client: Any, body: Body) -> Server:
     api = client._api_client
     options = fields(fields(body.get("config")).get("http_options"))
     url = options.get("base_url") or fields(api._http_options).get("base_url")
-    host, port = _place(url) if isinstance(url, str) else (None, None)
-    return Server(s.GCP_VERTEX_AI if api.vertexai else s.GCP_GEMINI, host, port)
+    name = s.GCP_VERTEX_AI if api.vertexai else s.GCP_GEMINI
+    return at(name, url) if isinstance(url, str) else Server(name)
 
 
 def interactions_server(client: Any, body: Body) -> Server:  # noqa: ARG001 (one client, one server)
     """Say who answers: these clients know only where it is."""
     known = getattr(client, "sdk_configuration", None)  # absent before google-genai 2.9
-    host, port = _place(known.get_server_details()[0] if known is not None else str(client._client.base_url))
-    vertex = (host or "").endswith("aiplatform.googleapis.com")
-    return Server(s.GCP_VERTEX_AI if vertex else s.GCP_GEMINI, host, port)
-
-
-@lru_cache(maxsize=64)
-def _place(url: str) -> tuple[str | None, int | None]:
-    """Give a URL's host and port."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    url = known.get_server_details()[0] if known is not None else str(client._client.base_url)
+    gemini = at(s.GCP_GEMINI, url)
+    is_vertex = (gemini.address or "").endswith("aiplatform.googleapis.com")
+    return at(s.GCP_VERTEX_AI, url) if is_vertex else gemini
 
 
 # --- The request -----------------------------------------------------------------------------------------
