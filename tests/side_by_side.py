@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
+import garbage
 from otel_genai import _patching
 from otel_genai._telemetry import STRICT
 from otel_genai.testing import Seen, capture
@@ -64,7 +65,7 @@ class Balance(SpanProcessor):
     def settle(self) -> None:
         """Collect what was left unread in a circle of references, and wait for its end to be told."""
         if self.open:
-            gc.collect()
+            garbage.collect()
         with self._changed:
             self._changed.wait_for(lambda: self.open == 0, timeout=5)
 
@@ -76,7 +77,7 @@ def small_heap() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()  # what has come since, which would be left out the next time
+        garbage.collect()  # what has come since, which would be left out the next time
         gc.unfreeze()
 
 
@@ -137,10 +138,10 @@ def alike(kit: Any, colour: str, scenario: Callable[[], Awaitable[Any]], *, call
 
 async def settle(colour: str) -> None:
     """Collect the garbage; what is asynchronous is closed by the loop, in its next rounds."""
-    gc.collect()
+    garbage.collect()
     for _ in range(8 if colour == "async" else 0):
         await asyncio.sleep(0)
-    gc.collect()
+    garbage.collect()
 
 
 # --- What is answered, and how it is read ----------------------------------------------------------------

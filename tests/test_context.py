@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import gc
 import inspect
 import threading
 
@@ -13,6 +12,7 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry import trace
 
+import garbage
 import otel_genai
 import toy
 from otel_genai import _context, testing
@@ -331,7 +331,7 @@ def test_a_generator_given_up_leaves_nothing_in_its_caller(seen, end):
         with pytest.raises(ZeroDivisionError):
             running.throw(ZeroDivisionError)
     del running
-    gc.collect()
+    garbage.collect()
     call("caller")
     assert conversations(seen) == APART
 
@@ -352,7 +352,7 @@ async def test_an_async_generator_dropped_leaves_nothing_in_its_caller(seen):
         async for _ in async_items(HELPERS[0]):
             call("caller")
             break
-        gc.collect()
+        garbage.collect()
         await asyncio.sleep(0)
         call("caller")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import logging
 import threading
@@ -15,6 +14,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 
+import garbage
 import otel_genai
 import toy
 from otel_genai import _bodies, _call, _engine, _manual, _streams, _telemetry, testing
@@ -238,7 +238,7 @@ async def test_a_closed_stream_ends_its_span_with_what_came(seen, client):
 async def test_a_dropped_stream_ends_its_span(seen, client):
     """A stream that nobody began to read ends its span when it is dropped."""
     await ask(client(), stream=True)
-    gc.collect()
+    garbage.collect()
     assert seen.spans == [span(REQUEST, STREAMED, outcome="stopped")]
 
 
@@ -247,7 +247,7 @@ async def test_breaking_out_of_a_stream_ends_its_span(seen):
     for event in Client().chat(stream=True):
         if event.text:
             break
-    gc.collect()
+    garbage.collect()
     [ended] = seen.spans
     assert ended["status"] == "UNSET"
     assert ended["attributes"]["gen_ai.response.time_to_first_chunk"] >= 0
@@ -309,7 +309,7 @@ async def test_a_raw_body_given_up_ends_its_span(seen, client):
 async def test_a_raw_body_dropped_ends_its_span(seen, client):
     """A response that nobody reads or closes ends its span when it is dropped."""
     await ask(client(), raw=True)
-    gc.collect()
+    garbage.collect()
     assert seen.spans == [span(REQUEST, outcome="stopped")]
 
 

@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import Sampler
 
+import garbage
 import otel_genai
 from otel_genai import (
     _bodies,
@@ -252,7 +253,7 @@ def _light():
         reached()
         for scene, cls in RUNS:
             bare(scene, cls)
-        gc.collect()
+        garbage.collect()
         gc.freeze()
         yield
         gc.unfreeze()
@@ -292,7 +293,7 @@ def harms(runs: Any, failures: Callable[[], int], seen: Any, mode: Any, *, caplo
             got = raised(error)
         for record in caplog.records:
             record.exc_info = None  # holds what has to be collected
-        gc.collect()
+        garbage.collect()
         _guard.settle()
         said = [(record.name, record.getMessage()) for record in caplog.records]
         caplog.clear()

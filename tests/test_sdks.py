@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+import garbage
 import otel_genai
 import sdks
 from otel_genai import _bound
@@ -79,11 +80,11 @@ def _quick():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("load_verify_locations", "load_default_certs"):
             patch.setattr(ssl.SSLContext, name, lambda *_, **__: None)
-        gc.collect()
+        garbage.collect()
         gc.freeze()
         yield
         gc.unfreeze()
-        gc.collect()
+        garbage.collect()
 
 
 @pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"anthropic", "openai"}))
@@ -169,7 +170,7 @@ async def run(
             seen["raised"] = described(error)
             del error
         await now(sdk.close(client))
-        gc.collect()
+        garbage.collect()
         for _ in range(9):  # the loop closes async generators that stand within each other, one in each turn
             await asyncio.sleep(0)
     seen["requests"] = wire.requests

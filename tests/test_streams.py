@@ -22,6 +22,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 import anthropic_ways
+import garbage
 import ways
 from otel_genai import _bodies, _call, _streams
 from otel_genai.testing import capture
@@ -602,9 +603,9 @@ def at_once(monkeypatch):
 async def collected(caller: Caller) -> None:
     """Collect the garbage; what is asynchronous is closed by the loop, in its next rounds."""
     for _ in range(12 if caller.colour == "async" else 0):
-        gc.collect()
+        garbage.collect()
         await asyncio.sleep(0)
-    gc.collect()
+    garbage.collect()
 
 
 def told(caller: Caller, row: Row) -> dict[str, Any]:

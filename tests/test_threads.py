@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import inspect
 import threading
 import types
@@ -15,6 +14,7 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
+import garbage
 import otel_genai
 import toy
 from otel_genai import _threads, testing
@@ -186,7 +186,7 @@ def test_a_pool_keeps_nothing_of_what_is_done(pools):
             pool.submit(id, thing).result()
         del thing
         pool.submit(int).result()
-        gc.collect()
+        garbage.collect()
         assert gone() is None
 
 
@@ -250,4 +250,4 @@ def test_another_instrumentation_for_threads_is_enough():
     assert vars(ThreadPoolExecutor)["submit"] is not ORIGINAL
     _threads.remove()
     del ThreadingInstrumentor
-    gc.collect()
+    garbage.collect()

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import copy
-import gc
 import hashlib
 import inspect
 import json
@@ -22,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import garbage
 import ways
 from anthropic_ways import (
     COLOURS,
@@ -1354,7 +1354,7 @@ async def _dropped(c: Any) -> None:
     stream = await now(c.messages.create(**ASK, stream=True))
     await _four(stream)
     del stream
-    gc.collect()
+    garbage.collect()
     if isinstance(c, anthropic.AsyncAnthropic):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -1375,7 +1375,7 @@ def test_a_stream_left_early_ends_its_span_with_what_came(leave, cls):
     """However a stream is left, it has one span: no error, no invented finish, what was received."""
     with capture(capture="SPAN_ONLY") as seen:
         called(leave, cls=cls)
-        gc.collect()
+        garbage.collect()
     (only,) = seen.spans
     found = only["attributes"]
     assert (only["status"], found["otel_genai.outcome"]) == ("UNSET", "stopped")

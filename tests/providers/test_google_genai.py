@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import warnings
 from typing import Any
 
 import pytest
+
+import garbage
 
 genai = pytest.importorskip("google.genai", reason="needs Google's SDK: pip install google-genai")
 
@@ -31,7 +32,7 @@ def told(replies: list[Reply], call: Any, **settings: Any) -> Any:
         warnings.simplefilter("ignore")  # the SDK's own, of what is experimental
         client = genai.Client(api_key="test", http_options={"base_url": wire.url})
         call(client)
-        gc.collect()
+        garbage.collect()
     return seen
 
 

@@ -16,6 +16,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, StaticSampler
 
+import garbage
 import ways
 from otel_genai.testing import capture
 from recordings import misshapen
@@ -1369,11 +1370,11 @@ def _small_heap():
 
 async def _collect(c: Any) -> None:
     """Collect the garbage; what is asynchronous is closed by the loop, in its next rounds."""
-    gc.collect()
+    garbage.collect()
     for _ in range(4 if isinstance(c, openai.AsyncOpenAI) else 0):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        gc.collect()
+        garbage.collect()
 
 
 LEFT = [
