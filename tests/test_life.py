@@ -602,10 +602,10 @@ def test_a_collector_that_is_not_there_costs_no_speed_and_little_time_at_the_end
         "OTEL_BSP_SCHEDULE_DELAY": "20",  # so that exports fail while the calls are made
     }
     with StandIn(pace=0) as api:
-        usual, usual_exit = pace(api.url, **NO_EXPORT)
+        _, usual_exit = pace(api.url, **NO_EXPORT)
         seconds, leaving = pace(api.url, **nobody)
-    assert seconds < 3 * usual
     signals, timeout, spare = 2, 1, 5
+    assert seconds < timeout  # a call that waited for an export would take all of it
     assert leaving < usual_exit + signals * timeout + spare
 
 
