@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,11 @@ _SECRETS = (
 )  # fmt: skip
 """Parameters whose values are secrets; they may be spelt with `_`, or nothing, for `-`, and in capitals."""
 _NAMES = "|".join(_SECRETS).replace("-", "(?:[-_]|%2d|%5f)?")
-_PARAMETER = re.compile(
-    rf"((?:[?&;\#]|%3f|%26|%23)(?:{_NAMES}))(?:(=)[^&\#]*|(%3d)(?:(?!%26|%23)[^&\#])*)", re.IGNORECASE
-)
+_PARAMETER = rf"(?i)((?:[?&;\#]|%3f|%26|%23)(?:{_NAMES}))(?:(=)[^&\#]*|(%3d)(?:(?!%26|%23)[^&\#])*)"
 """The second form is that of an address which is itself a parameter."""
-_LOGIN = re.compile(
-    r"(^[a-z][a-z0-9+.-]*://)[^/?\#]+(@)|((?::|%3a)(?:/|%2f){2})(?:(?!%2f)[^/?\#&\s])+(@|%40)", re.IGNORECASE
-)
+_LOGIN = r"(?i)(^[a-z][a-z0-9+.-]*://)[^/?\#]+(@)|((?::|%3a)(?:/|%2f){2})(?:(?!%2f)[^/?\#&\s])+(@|%40)"
+_compiled = functools.cache(re.compile)
+"""Compiled for the first address: programs that ask nobody do not wait for it."""
 
 
 class ContextProcessor(_Base):
@@ -95,8 +94,8 @@ def _mask(span: Span) -> None:
 
 def without_secrets(url: str) -> str:
     """Give a URL with `REDACTED` for a login and for the values of parameters that are secrets."""
-    url = _LOGIN.sub(r"\1\3REDACTED:REDACTED\2\4", url) if "@" in url or "%40" in url else url
-    return _PARAMETER.sub(r"\1\2\3REDACTED", url)
+    url = _compiled(_LOGIN).sub(r"\1\3REDACTED:REDACTED\2\4", url) if "@" in url or "%40" in url else url
+    return _compiled(_PARAMETER).sub(r"\1\2\3REDACTED", url)
 
 
 def _is_ours(span: Span) -> bool:

@@ -7,6 +7,7 @@ of your own: `instrument(capture="SPAN_ONLY", mask=["keys", "email", re.compile(
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import json
 import re
@@ -20,8 +21,7 @@ _ESCAPED = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})"
 _ESCAPED_AND = r"(?<=\\[bfnrt].)|(?<=\\u[0-9A-Fa-f]{4}.)"
 """The same behind the character after it: what begins with one of few characters is found more quickly."""
 
-_KEYS = re.compile(
-    rf"""
+_KEYS = rf"""(?x)
     -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?:(?<![A-Za-z0-9])|{_ESCAPED})(?:
         sk-[A-Za-z0-9_-]{{16,}}                       # OpenAI, Anthropic, OpenRouter, DeepSeek
@@ -46,9 +46,7 @@ _KEYS = re.compile(
     | (?<=://)[^\s/:@]*:[^\s/@]+(?=@)               # user:password in a URL
     | (?i:(?<=bearer\ )[A-Za-z0-9._~+/=-]{{16,}})
     | (?i:(?<=authorization:\ basic\ )[A-Za-z0-9+/=]{{8,}})
-    """,
-    re.VERBOSE,
-)
+"""
 _KEY_MARKS = (
     "sk-", "_live_", "_test_", "AKIA", "ASIA", "AIza", "ya29.", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
     "github_pat_", "glpat-", "xox", "hf_", "gsk_", "xai-", "pplx-", "r8_", "npm_", "pypi-", "SG.", "eyJ",
@@ -60,36 +58,26 @@ _KEY_MIN = 6
 _SCHEMES = ("bearer ", "basic ")
 _LONG = 64
 _DIGIT = re.compile(r"\d")
-_EMAIL = re.compile(
+_EMAIL = (
     r"(?:(?<![\w.+-])[\w.+%-]{1,64}|(?<![A-Za-z0-9_.+%-])[A-Za-z0-9_.+%-]{1,64})"
     r"@(?:[\w-]{1,63}\.){1,8}(?:[A-Za-z]{2,24}|[^\W\d_]{2,24})"
 )
-_PHONE = re.compile(
-    rf"""
+_PHONE = rf"""(?x)
     (?=[\d+(])(?:(?<![A-Za-z\d_.+-])|{_ESCAPED})(?<!\d[ ])
     (?: (?:\+|00)[1-9](?:[ ().\/-]{{0,2}}\d){{6,13}}          # with the country's code
       | \(\d{{2,5}}\)[ ]?\d{{3,4}}[ .-]?\d{{3,4}}
       | (?:1[-. ])?\d{{3}}[-. ]\d{{3}}[-. ]\d{{4}}
       | 0\d{{1,4}}[ /-]\d{{3,4}}(?:[ -]?\d{{2,4}}){{1,2}}
     ) (?![A-Za-z\d_])
-    """,
-    re.VERBOSE,
-)
-_CARD = re.compile(
-    rf"""
+"""
+_CARD = rf"""(?x)
     \d(?:(?<![A-Za-z\d_]\d)(?<!\d\.\d)(?<![A-Za-z\d_]-\d)|{_ESCAPED_AND})
     (?: \d{{3}}[ -]?\d{{4}}[ -]?\d{{4}}[ -]?\d{{1,7}}(?:[ -]\d{{3}})?
       | \d{{3}}[ -]\d{{6}}[ -]\d{{4,5}}
     ) (?!-?[A-Za-z\d_])
-    """,
-    re.VERBOSE,
-)
-_IBAN = re.compile(
-    rf"[A-Z](?:(?<![A-Za-z\d_][A-Z])|{_ESCAPED_AND})[A-Z]\d{{2}}(?: ?[A-Z\d]){{11,30}}(?![A-Za-z\d_])",
-    re.ASCII,
-)
-_IP = re.compile(
-    rf"""
+"""
+_IBAN = rf"(?a)[A-Z](?:(?<![A-Za-z\d_][A-Z])|{_ESCAPED_AND})[A-Z]\d{{2}}(?: ?[A-Z\d]){{11,30}}(?![A-Za-z\d_])"
+_IP = rf"""(?x)
     [\da-fA-F:]
     (?: (?:(?<![A-Za-z\d_.:].)|(?<=[g-zG-Z]:.)|{_ESCAPED_AND})
         (?: (?<!:)[\da-fA-F]{{0,3}}: | (?<=:)[\da-fA-F]{{0,4}}: )
@@ -98,9 +86,7 @@ _IP = re.compile(
         ) (?![A-Za-z\d_:])
       | (?<=\d)(?:(?<![A-Za-z\d_].)(?<!\d\..)|{_ESCAPED_AND})\d{{0,2}}(?:\.\d{{1,3}}){{3}}(?![A-Za-z\d_])
     ) (?!\.\d)
-    """,
-    re.VERBOSE,
-)
+"""
 _LUHN = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _CARD_MIN, _IBAN_MIN = 13, 15
 """Digits and characters of the shortest."""
@@ -143,7 +129,7 @@ def _address(found: str) -> int:
 
 
 def _replacing(
-    pattern: re.Pattern[str],
+    pattern: str | re.Pattern[str],
     by: str,
     only: Callable[[str], int] | None,
     worth: Callable[[str], object] = bool,
@@ -151,13 +137,14 @@ def _replacing(
     """Make the masker that replaces what a pattern finds, in texts that are worth the search.
 
     Where `only` is given, it says how many characters of a find are it: with none, the search goes on behind
-    the first of them.
+    the first of them. The pattern is compiled for the first text: who masks nothing does not wait for it.
     """
+    compiled = functools.cache(lambda: re.compile(pattern))
 
     def mask(text: str) -> str:
         if not worth(text):
             return text
-        return pattern.sub(by, text) if only is None else _checked(text, pattern, by, only)
+        return compiled().sub(by, text) if only is None else _checked(text, compiled(), by, only)
 
     return mask
 
@@ -194,7 +181,7 @@ def _may_have_address(text: str) -> object:
 _OPEN = ("{", "[", '"')
 """What JSON with texts in it begins with."""
 PHONE = "phone"
-_SOUGHT: dict[str, tuple[re.Pattern[str], str, Callable[[str], int] | None, Callable[[str], object]]] = {
+_SOUGHT: dict[str, tuple[str, str, Callable[[str], int] | None, Callable[[str], object]]] = {
     "keys": (_KEYS, "[key]", None, _may_have_key),
     "email": (_EMAIL, "[email]", None, lambda text: "@" in text),
     "card": (_CARD, "[card]", _card, _may_have_digit),

@@ -7,8 +7,7 @@ of its own. Attributes are the same in both; `metrics()` is where they part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Generation = Literal["published", "latest", "both"]
 
@@ -236,8 +235,7 @@ _AGENT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 20
 _WORKFLOW_SECONDS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """An instrument as the conventions define it; without buckets it is a counter."""
 
     name: str
@@ -337,8 +335,7 @@ USAGE_MISSING = Metric(
 _CLIENT = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(NamedTuple):
     """What an operation is called after and measured by."""
 
     target: str
