@@ -121,6 +121,12 @@ TOOL_DESCRIPTION = "gen_ai.tool.description"
 DATA_SOURCE_ID = "gen_ai.data_source.id"
 RETRIEVAL_TOP_K = "gen_ai.retrieval.top_k"
 
+# --- Attributes: evaluation ------------------------------------------------------------------------------
+
+EVALUATION_NAME = "gen_ai.evaluation.name"
+EVALUATION_SCORE_VALUE = "gen_ai.evaluation.score.value"
+EVALUATION_SCORE_LABEL = "gen_ai.evaluation.score.label"
+
 # --- Attributes: content, recorded only when capture is on -----------------------------------------------
 
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
@@ -131,6 +137,20 @@ TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments"
 TOOL_CALL_RESULT = "gen_ai.tool.call.result"
 RETRIEVAL_QUERY_TEXT = "gen_ai.retrieval.query.text"
 RETRIEVAL_DOCUMENTS = "gen_ai.retrieval.documents"
+EVALUATION_EXPLANATION = "gen_ai.evaluation.explanation"
+CONTENT = (
+    SYSTEM_INSTRUCTIONS,
+    INPUT_MESSAGES,
+    OUTPUT_MESSAGES,
+    TOOL_DEFINITIONS,
+    TOOL_CALL_ARGUMENTS,
+    TOOL_CALL_RESULT,
+    RETRIEVAL_QUERY_TEXT,
+    RETRIEVAL_DOCUMENTS,
+    f"{PROMPT_VARIABLE}.",
+    EVALUATION_EXPLANATION,
+)
+"""How every attribute that holds content begins."""
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACKTRACE = "exception.stacktrace"
