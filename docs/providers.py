@@ -28,9 +28,10 @@ MISSING: dict[str, str] = {
     "was asked for by `should_return_http_response`",
     "groq": "batches; the tools that compound models run by themselves are not in what was said",
     "huggingface_hub": "the other tasks, such as speech, images and classification; the tokens of a chat's "
-    "stream whose caller does not ask for them in `stream_options`",
+    "stream, unless `stream_options` or the setting `stream_usage` ask for them",
     "litellm": "images, speech, transcription, reranking and moderation; clients made by "
-    "`litellm.LiteLLM()`; usage of a stream that the provider did not tell, which LiteLLM would guess",
+    "`litellm.LiteLLM()`; usage of a stream that the provider did not tell, or told without details of the "
+    "prompt: it might be LiteLLM's guess. `stream_usage` asks for that of chats alone",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",

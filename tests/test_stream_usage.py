@@ -10,7 +10,7 @@ import pytest
 
 import ways
 from otel_genai import _telemetry, testing
-from otel_genai.providers import _chat
+from otel_genai.providers import _ask
 from registry import described, events
 from ways import each, inside, now
 
@@ -163,6 +163,16 @@ async def test_without_the_setting_and_without_a_stream_nothing_is_asked():
     assert "stream_options" not in json.loads(wire.requests[0]["body"])
 
 
+@both
+async def test_a_host_that_refuses_who_asks_is_not_asked(colour):
+    """Mistral's API tells the usage unasked, and knows no such option."""
+    server = Server()
+    client = ways.client(server, COLOURS[colour], base_url="https://api.mistral.ai/v1")
+    with testing.capture("openai", stream_usage=True):
+        await loop(await now(client.chat.completions.create(**CALLS["chat"], stream=True)))
+    assert "stream_options" not in server.bodies[0]
+
+
 def _broken(_: Any) -> Any:
     raise RuntimeError("injected")
 
@@ -173,7 +183,7 @@ async def test_a_fault_in_asking_is_not_the_callers(colour, monkeypatch):
     monkeypatch.delenv(_telemetry.STRICT)
     bare = await called(Server(), colour, "chat", loop)
     server = Server()
-    monkeypatch.setattr(_chat.ask_usage, "__code__", _broken.__code__)
+    monkeypatch.setattr(_ask.usage, "__code__", _broken.__code__)
     with testing.capture("openai", stream_usage=True) as seen:
         assert await called(server, colour, "chat", loop) == bare
     assert "stream_options" not in server.bodies[0]
@@ -185,7 +195,7 @@ async def test_a_fault_in_hiding_is_not_the_callers(colour, monkeypatch):
     """The chunk is seen, which does less harm than none at all."""
     monkeypatch.delenv(_telemetry.STRICT)
     bare = await called(Server(), colour, "chat", loop, stream_options=ASK)
-    monkeypatch.setattr(_chat.is_usage, "__code__", _broken.__code__)
+    monkeypatch.setattr(_ask.is_usage, "__code__", _broken.__code__)
     with testing.capture("openai", stream_usage=True) as seen:
         assert await called(Server(), colour, "chat", loop) == bare
     assert seen.metrics["otel_genai.instrumentation.errors"][0]["value"] == len(bare)

@@ -124,10 +124,10 @@ class Seam:
                 call.content(request.body)
             if request.stream:
                 call.expect()
+                if self._telemetry.settings.stream_usage:
+                    call.asked = self._hook.ask(request)
                 cls: Any = self._hook.stream_class(request)
                 if cls is not None:
-                    if self._telemetry.settings.stream_usage:
-                        call.asked = self._hook.ask(request)
                     self._hook.with_stream_class(request, _streams.reading(cls))
         except Exception as error:  # noqa: BLE001 (the guard)
             call.hurt(error)

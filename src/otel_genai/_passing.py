@@ -71,6 +71,7 @@ class Passing(Reading):
     def __init__(self, call: Call) -> None:
         """Belong to a call."""
         self.add = call.fold.add
+        self.hides = self._is_ours if call.asked else None
         self.call = call
         _guard.keep(call, self)
 
@@ -140,19 +141,21 @@ def _next(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         state = self.__dict__.get(_bodies.STATE)
         if state is None or state.is_within:
             return step(self)
-        state.is_within = True
-        try:
-            event = step(self)
-        except StopIteration:
-            state.finished()
-            raise
-        except BaseException as error:
-            state.failed(error)
-            raise
-        finally:
-            state.is_within = False
-        state.took(event)
-        return event
+        while True:
+            state.is_within = True
+            try:
+                event = step(self)
+            except StopIteration:
+                state.finished()
+                raise
+            except BaseException as error:
+                state.failed(error)
+                raise
+            finally:
+                state.is_within = False
+            state.took(event)
+            if state.hides is None or not state.hides(event):
+                return event
 
     return __next__
 
@@ -162,19 +165,21 @@ def _anext(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         state = self.__dict__.get(_bodies.STATE)
         if state is None or state.is_within:
             return await step(self)
-        state.is_within = True
-        try:
-            event = await step(self)
-        except StopAsyncIteration:
-            state.finished()
-            raise
-        except BaseException as error:
-            state.failed(error)
-            raise
-        finally:
-            state.is_within = False
-        state.took(event)
-        return event
+        while True:
+            state.is_within = True
+            try:
+                event = await step(self)
+            except StopAsyncIteration:
+                state.finished()
+                raise
+            except BaseException as error:
+                state.failed(error)
+                raise
+            finally:
+                state.is_within = False
+            state.took(event)
+            if state.hides is None or not state.hides(event):
+                return event
 
     return __anext__
 
@@ -202,7 +207,8 @@ def _steps(state: Passing, stream: Any, events: Any) -> Generator[Any, Any, None
             state.finished()
             return
         state.took(event)
-        yield event
+        if state.hides is None or not state.hides(event):
+            yield event
 
 
 def _aiter(begin: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -227,7 +233,8 @@ async def _asteps(state: Passing, stream: Any, events: Any) -> AsyncGenerator[An
             state.finished()
             return
         state.took(event)
-        yield event
+        if state.hides is None or not state.hides(event):
+            yield event
 
 
 def _close(close: Callable[..., Any]) -> Callable[..., Any]:

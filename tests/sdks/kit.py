@@ -149,6 +149,10 @@ class Wire:
             server.server_close()
             thread.join()
 
+    def chosen(self) -> Reply:
+        """Give the answer to the last request."""
+        return self.replies[min(len(self.requests), len(self.replies)) - 1]
+
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         known = sorted((name, value) for name, value in headers.items() if name not in self.random)
@@ -156,7 +160,7 @@ class Wire:
         self.requests.append(
             {"method": handler.command, "path": handler.path, "headers": known, "body": body}
         )
-        reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        reply = self.chosen()
         if reply.is_held and not reply.pieces:
             self.held.set()
             self.released.wait(30)

@@ -172,18 +172,6 @@ def hosted_usage(r: Any) -> Attributes:
     }
 
 
-def ask_usage(body: Body) -> Body | None:
-    """Ask for a stream's usage, unless the caller has said whether they want it."""
-    given = body.get("stream_options")
-    options = given if isinstance(given, Mapping) else {}
-    return None if "include_usage" in options else {"stream_options": {**options, "include_usage": True}}
-
-
-def is_usage(chunk: Any) -> bool:
-    """Whether a chunk has come for its usage alone."""
-    return not chunk.choices and chunk.usage is not None
-
-
 # --- Content ---------------------------------------------------------------------------------------------
 
 

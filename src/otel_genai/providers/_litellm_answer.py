@@ -44,6 +44,13 @@ def is_told(usage: Any) -> bool:
     return usage is not None and bool(usage.prompt_tokens)
 
 
+def is_usage(chunk: Any) -> bool:
+    """Whether a chunk has come for its usage alone: after all others, and LiteLLM gives it a choice."""
+    chunk = lenient(chunk)
+    said = [one for choice in chunk.choices for one in (choice.finish_reason, choice.delta.content)]
+    return chunk.usage is not None and not any(said)
+
+
 class _Counted(_chat_stream.Fold):
     """Keeps what the hidden parameters of the chunks say."""
 

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from otel_genai import semconv as s
-from otel_genai.providers import _hosts
+from otel_genai.providers import _ask, _hosts
 from otel_genai.providers.surface import at
 from otel_genai.spec import Body
 
@@ -67,3 +67,18 @@ def resolved(body: Body) -> tuple[str | None, str | None]:
             rest = rest.removeprefix(route)
         return head, rest
     return word or getattr(litellm, "model_cost", {}).get(model, {}).get("litellm_provider"), model
+
+
+def ask_usage(body: Body) -> Body | None:
+    """Ask for a chat's usage whoever speaks OpenAI's language; OpenAI itself, LiteLLM asks on its own.
+
+    LiteLLM leaves it out again where it knows that a provider takes no such option.
+    """
+    word, _ = resolved(body)
+    url = body.get("api_base") or body.get("base_url")
+    if word in OPENAI_LIKE:
+        is_asked = isinstance(url, str) and at(s.OPENAI, url).address != "api.openai.com"
+    else:
+        litellm: Any = sys.modules.get("litellm")
+        is_asked = word == "azure" or word in getattr(litellm, "openai_compatible_providers", ())
+    return _ask.usage(body) if is_asked else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from otel_genai import semconv as s
-from otel_genai.providers import _once
+from otel_genai.providers import _ask, _once
 from otel_genai.providers.surface import at
 from otel_genai.spec import Attributes, Body, Json, Operation, Request, Server, from_text, plain, view
 
@@ -78,9 +78,8 @@ class Seam:
             _copied_options(request).json_data = {**body, **held}
 
     def ask(self, request: Request) -> bool:
-        """Ask for the usage of a stream in a copy of the options."""
-        asks = request.operation.asks
-        extra = asks(request.body) if asks else None
+        """Ask for the usage of a stream in a copy of the options; not where its bytes are the caller's."""
+        extra = _ask.addition(request) if self.stream_class(request) is not None else None
         options = request.args[1] if len(request.args) > 1 else request.kwargs["options"]
         if not extra or not isinstance(options.json_data, dict):
             return False

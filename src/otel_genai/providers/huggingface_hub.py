@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _chat, _chat_stream, _hosts
+from otel_genai.providers import _ask, _chat, _chat_stream, _hosts
 from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
 
@@ -217,6 +217,8 @@ CHAT = Operation(
     tools=_chat.tools,
     outputs=_chat.outputs,
     fold=_chat_stream.Fold,
+    asks=_ask.usage,
+    is_usage=_ask.is_usage,
     fault=_chat.fault,
     error=error,
 )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import semconv as s
 from otel_genai.providers import _chat, _litellm_answer, _responses
-from otel_genai.providers._litellm_names import OPENAI_LIKE, UNKNOWN, named, resolved
+from otel_genai.providers._litellm_names import OPENAI_LIKE, UNKNOWN, ask_usage, named, resolved
 from otel_genai.providers.surface import Surface, at
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
 
@@ -223,6 +223,8 @@ CHAT = Operation(
     tools=_chat.tools,
     outputs=_chat.outputs,
     fold=_litellm_answer.Fold,
+    asks=ask_usage,
+    is_usage=_litellm_answer.is_usage,
     fault=_chat.fault,
     error=error,
 )
@@ -263,8 +265,8 @@ def _chat_call(body: Body) -> Operation | None:
     return None if body.get("fallbacks") else CHAT
 
 
-_SYNC = ("model", "messages", "timeout", "temperature", "top_p", "n", "stream")
-_ASYNC = ("model", "messages", "functions", "function_call", "timeout", "temperature", "top_p", "n", "stream")
+_SYNC = ("model", "messages", "timeout", "temperature", "top_p", "n", "stream", "stream_options")
+_ASYNC = (*_SYNC[:2], "functions", "function_call", *_SYNC[2:])
 _PROMPT = ("prompt", "model", "best_of", "echo", "frequency_penalty")
 _INPUT = ("input", "model", "include", "instructions", "max_output_tokens")
 _EMBED = ("model", "input", "dimensions", "encoding_format")

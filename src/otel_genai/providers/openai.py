@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _chat, _chat_stream, _hosts, _openai_media, _responses, _stainless
+from otel_genai.providers import _ask, _chat, _chat_stream, _hosts, _openai_media, _responses, _stainless
 from otel_genai.spec import Attributes, Body, Operation, Provider, Row
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ CHAT = Operation(
     tools=_chat.tools,
     outputs=_chat.outputs,
     fold=_chat_stream.Fold,
-    asks=_chat.ask_usage,
-    is_usage=_chat.is_usage,
+    asks=_ask.usage,
+    is_usage=_ask.is_usage,
     fault=_chat.fault,
     error=_ERROR,
 )
@@ -169,8 +169,8 @@ COMPLETIONS = Operation(
     inputs=prompts,
     outputs=texts,
     fold=CompletionFold,
-    asks=_chat.ask_usage,
-    is_usage=_chat.is_usage,
+    asks=_ask.usage,
+    is_usage=_ask.is_usage,
     fault=_chat.fault,
     error=_ERROR,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from otel_genai.providers import _ask
 from otel_genai.spec import Body, Operation, Request, Server
 
 
@@ -73,15 +74,24 @@ class Surface:
                 continue
             held = list(value)
             request.body = {**request.body, key: held}
-            if key in request.kwargs:
-                request.kwargs = {**request.kwargs, key: held}
-            else:
-                at = self.names.index(key)
-                request.args = (*request.args[:at], held, *request.args[at + 1 :])
+            self._give(request, key, held)
 
-    def ask(self, request: Request) -> bool:  # noqa: ARG002 (such SDKs tell the usage of a stream unasked)
-        """Ask for nothing."""
-        return False
+    def _give(self, request: Request, key: str, value: Any) -> None:
+        """Go on with another argument, where the caller's stands."""
+        at = self.names.index(key) if key in self.names else len(request.args)
+        if at < len(request.args):
+            request.args = (*request.args[:at], value, *request.args[at + 1 :])
+        else:
+            request.kwargs = {**request.kwargs, key: value}
+
+    def ask(self, request: Request) -> bool:
+        """Ask for the usage of a stream, where this SDK's is told only then."""
+        extra = _ask.addition(request)
+        if not extra or len(request.args) > len(self.names):
+            return False  # nothing says what the last of the arguments are
+        for key, value in extra.items():
+            self._give(request, key, value)
+        return True
 
     def stream_class(self, request: Request) -> type[Any] | None:  # noqa: ARG002 (as of every seam)
         """Say that no caller chooses the class of a stream here."""
