@@ -1,10 +1,12 @@
-"""The `otel-genai` command: a demo, a viewer for the terminal, and a check of what is installed."""
+"""The `otel-genai` command: a demo, a viewer for the terminal, a report of logs, a check of an installation."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,9 +40,18 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("--grpc-port", type=int, default=4317, metavar="PORT", help="default: %(default)s")
     view.add_argument("--http-port", type=int, default=4318, metavar="PORT", help="default: %(default)s")
     view.set_defaults(command=_view)
+    report = commands.add_parser("report", help="sum up the calls in a log file of JSON lines")
+    report.add_argument("file", metavar="FILE", help="as jsonlog.start(FILE) writes it; - is standard input")
+    report.add_argument("--by", default="model", choices=GROUPS, help="default: %(default)s")
+    report.add_argument("--json", action="store_true", help="print it as JSON, for other programs")
+    report.set_defaults(command=_report)
     doctor = commands.add_parser("doctor", help="check what is installed and set, and say what is wrong")
     doctor.set_defaults(command=_doctor)
     return parser
+
+
+GROUPS = ("model", "conversation_id", "user", "session", "team", "prompt", "experiment")
+"""By what a report's calls are grouped; those of `_report`, which is slower to import."""
 
 
 def _file(name: str) -> Path:
@@ -83,6 +94,26 @@ def _view(arguments: argparse.Namespace) -> int:
     finally:
         receiver.stop()
     return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    try:
+        from otel_genai._report import print_json, read, show
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("rich"):
+            raise
+        return _failed('otel-genai report needs rich: pip install "otel-genai[view]"')
+    try:
+        with _opened(arguments.file) as lines:
+            report = read(lines, arguments.by)
+    except OSError as error:
+        return _failed(f"otel-genai report: {arguments.file}: {error.strerror}")
+    (print_json if arguments.json else show)(report)
+    return 0
+
+
+def _opened(name: str) -> AbstractContextManager[Iterable[str]]:
+    return nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8", errors="replace")
 
 
 def _doctor(_: argparse.Namespace) -> int:
