@@ -11,7 +11,7 @@ from otel_genai import _servers, content
 from otel_genai import semconv as s
 from otel_genai._gate import Gate
 from otel_genai._telemetry import Meters, Telemetry
-from otel_genai.spec import Attributes, Operation, Request
+from otel_genai.spec import Attributes, Operation, Request, Server
 
 BAD_DATA = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a pure reader raises on a body that is not what the SDK's types say: absent, not a failure."""
@@ -25,8 +25,8 @@ class Bound:
     """What all calls of one operation share."""
 
     __slots__ = (
-        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "rows", "servers",
-        "target", "telemetry", "who",
+        "constants", "contents", "costs", "gate", "kind", "meters", "operation", "results", "rows",
+        "servers", "target", "telemetry", "who",
     )  # fmt: skip
 
     def __init__(
@@ -51,22 +51,24 @@ class Bound:
             s.SYSTEM_INSTRUCTIONS: operation.instructions,
             s.INPUT_MESSAGES: operation.inputs,
             s.TOOL_DEFINITIONS: operation.tools,
+            **operation.contents,
         }
         self.contents = {key: reader for key, reader in readers.items() if reader}
+        said = {s.OUTPUT_MESSAGES: operation.outputs} if operation.outputs else {}
+        self.results = [*said.items(), *operation.results.items()]
 
     def request(self, request: Request) -> Attributes:
         """Say in attributes what was asked."""
         server, body = request.server, request.body
         attributes = self.constants.copy()
-        attributes[s.PROVIDER_NAME] = server.provider
+        if server.provider:
+            attributes[s.PROVIDER_NAME] = server.provider
         if server.address:
             attributes[s.SERVER_ADDRESS] = server.address
             if server.port:
                 attributes[s.SERVER_PORT] = server.port
             if self.servers:
-                host, known = server.address, self.servers
-                name = known.get((host, server.port)) or known.get((host, None))
-                attributes[s.PROVIDER_NAME] = name or server.provider
+                self._name(attributes, server)
         if request.stream:
             attributes[s.REQUEST_STREAM] = True
         for key, name, conversion in self.rows:
@@ -78,9 +80,15 @@ class Bound:
             if (type(value) is str and value.isascii()) or (value := clean(value)) is not None:
                 attributes[name] = value
         if self.operation.derived is not None:
-            derived = _attempt(self.operation.derived, body, request)
-            attributes.update(cleaned(derived) if derived else ())
+            derived = _attempt(self.operation.derived, body, request) or {}
+            attributes.update(cleaned(derived))
         return attributes
+
+    def _name(self, attributes: Attributes, server: Server) -> None:
+        """Have the settings say who it is that answers there."""
+        host, known = server.address or "", self.servers
+        if name := known.get((host, server.port)) or known.get((host, None)):
+            attributes[s.PROVIDER_NAME] = name
 
 
 def _is_given(value: Any) -> bool:

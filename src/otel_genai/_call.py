@@ -228,8 +228,8 @@ class Call:
             fault = operation.fault and self.read(operation.fault, answer)
             if fault and outcome in (s.COMPLETED, s.TRUNCATED):
                 found[s.ERROR_TYPE] = fault
-            if operation.outputs and self.captures:
-                self.write(s.OUTPUT_MESSAGES, self.read(operation.outputs, answer))
+            for key, outputs in self.bound.results if self.captures else ():
+                self.write(key, self.read(outputs, answer))
         if self._absorbed:
             missing = self._absorbed.keys() - self.attributes.keys() - found.keys()
             found.update({key: self._absorbed[key] for key in missing})

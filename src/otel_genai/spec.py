@@ -45,6 +45,8 @@ class Operation:
         response: readers of the answer, one per group of attributes.
         instructions, inputs, tools: content of the request, from the body.
         outputs: content of the answer.
+        contents: further content of the request: attribute -> reader of the body.
+        results: further content of the answer: attribute -> reader of it.
         fold: adds a stream's events up to an answer.
         asks: what to add to the body of a stream's request to be told its usage; None where that was said.
         is_usage: whether an event is there for that alone.
@@ -61,6 +63,8 @@ class Operation:
     inputs: Callable[[Body], list[Message]] | None = None
     tools: Callable[[Body], list[dict[str, Any]]] | None = None
     outputs: Callable[[Any], list[Message]] | None = None
+    contents: Mapping[str, Callable[[Body], Any]] = field(default_factory=dict)
+    results: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     fold: type[Fold] | None = None
     asks: Callable[[Body], Body | None] | None = None
     is_usage: Callable[[Any], bool] | None = None
@@ -70,7 +74,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Who answers: the conventions' provider name, host and port."""
+    """Who answers: the conventions' provider name, empty where it is none of GenAI; host and port."""
 
     provider: str
     address: str | None = None
