@@ -1,4 +1,4 @@
-"""The `otel-genai` command: a demo, a viewer for the terminal, a report of logs, a check of an installation."""
+"""The `otel-genai` command: a demo, a viewer for the terminal, a report of logs, and a check of the rest."""
 
 from __future__ import annotations
 
