@@ -11,7 +11,7 @@ from otel_genai import _servers, content
 from otel_genai import semconv as s
 from otel_genai._gate import Gate
 from otel_genai._telemetry import Meters, Telemetry
-from otel_genai.spec import Attributes, Operation, Request, Server
+from otel_genai.spec import Attributes, Operation, Request
 
 BAD_DATA = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What a pure reader raises on a body that is not what the SDK's types say: absent, not a failure."""
@@ -64,11 +64,7 @@ class Bound:
         if server.provider:
             attributes[s.PROVIDER_NAME] = server.provider
         if server.address:
-            attributes[s.SERVER_ADDRESS] = server.address
-            if server.port:
-                attributes[s.SERVER_PORT] = server.port
-            if self.servers:
-                self._name(attributes, server)
+            self._place(attributes, server.address, server.port)
         if request.stream:
             attributes[s.REQUEST_STREAM] = True
         for key, name, conversion in self.rows:
@@ -84,10 +80,12 @@ class Bound:
             attributes.update(cleaned(derived))
         return attributes
 
-    def _name(self, attributes: Attributes, server: Server) -> None:
-        """Have the settings say who it is that answers there."""
-        host, known = server.address or "", self.servers
-        if name := known.get((host, server.port)) or known.get((host, None)):
+    def _place(self, attributes: Attributes, host: str, port: int | None) -> None:
+        """Say where the call goes, and who that is by the settings, if they know."""
+        attributes[s.SERVER_ADDRESS] = host
+        if port:
+            attributes[s.SERVER_PORT] = port
+        if self.servers and (name := self.servers.get((host, port)) or self.servers.get((host, None))):
             attributes[s.PROVIDER_NAME] = name
 
 
