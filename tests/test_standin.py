@@ -9,10 +9,12 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import anthropic
 import openai
 import pytest
 
-from otel_genai.demo.standin import DIMENSIONS, RATE_LIMITED, REASONING_TOKENS, SECONDS_TO_THINK, StandIn
+from otel_genai.demo.model import RATE_LIMITED, REASONING_TOKENS
+from otel_genai.demo.standin import DIMENSIONS, SECONDS_TO_THINK, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,3 +296,53 @@ def test_a_lifelike_answer_takes_its_time() -> None:
         with client.chat.completions.create(model="gpt-4o", messages=ASK, stream=True) as stream:
             assert next(stream).choices[0].delta.role == "assistant"
         assert time.monotonic() - began >= SECONDS_TO_THINK
+
+
+@pytest.fixture
+def claude(url: str) -> Iterator[anthropic.Anthropic]:
+    """Give a client of the other API."""
+    with anthropic.Anthropic(base_url=url.removesuffix("/v1"), api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_messages_answer(claude: anthropic.Anthropic) -> None:
+    """Whole or streamed, the text and the tokens are the same."""
+    turns: Any = [{"role": "user", "content": "<document>Trams run.</document> Do they?"}]
+    asked: Any = {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": turns}
+    whole = claude.messages.create(**asked)
+    with claude.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    assert whole.content[0].text == streamed.content[0].text
+    assert (whole.model, whole.stop_reason) == ("claude-haiku-4-5-20251001", "end_turn")
+    assert whole.usage.output_tokens == streamed.usage.output_tokens > 1
+    assert whole.usage.input_tokens == streamed.usage.input_tokens > 1
+
+
+def test_messages_call_tools(claude: anthropic.Anthropic) -> None:
+    """A tool is called with arguments that its schema allows, and its result is talked about."""
+    tool: Any = {"name": "get_weather", "input_schema": WEATHER["parameters"]}
+    asked: Any = {"model": "claude-haiku-4-5", "max_tokens": 99, "tools": [tool]}
+    with claude.messages.stream(**asked, messages=ASK) as stream:
+        [call] = stream.get_final_message().content
+    assert (call.name, call.input) == ("get_weather", ARGUMENTS)
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+    turns: Any = [*ASK, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    assert "sunny" in claude.messages.create(**asked, messages=turns).content[0].text
+
+
+def test_messages_refuse_in_their_own_shape(claude: anthropic.Anthropic) -> None:
+    """There is no such model; the SDK reads why."""
+    with pytest.raises(anthropic.NotFoundError, match="does not exist") as refused:
+        claude.messages.create(model="claude-0", max_tokens=1, messages=ASK)
+    assert refused.value.body["error"]["type"] == "not_found_error"
+
+
+def test_documents_are_answered_from(client: openai.OpenAI) -> None:
+    """A model that is given documents says what the first says; texts with words in common are near."""
+    turns: Any = [{"role": "user", "content": "<document>Trams run.</document>\nDo they?"}]
+    answer = client.chat.completions.create(model="gpt-4o-mini", messages=turns)
+    assert answer.choices[0].message.content == "As it is written: Trams run."
+    texts = ["Do trams run?", "Trams run.", "Fish swim."]
+    found = client.embeddings.create(model="text-embedding-3-small", input=texts).data
+    asked, near, far = (each.embedding for each in found)
+    assert sum(map(float.__mul__, asked, near)) > 0.5 > sum(map(float.__mul__, asked, far))

@@ -78,7 +78,7 @@ def main() -> None:
     client = openai.OpenAI()
     with otel_genai.workflow("trip-planner"), otel_genai.context(user="ada"):
         with otel_genai.context(team="search"):
-            place = nearest_place(client, "somewhere warm, near the water")
+            place = nearest_place(client, "somewhere with fish and trams")
             print(f"{place}! {reason(client, place)}\n")
         with otel_genai.context(team="travel"):
             print(f"{advice(client, place)}\n")

@@ -1,66 +1,46 @@
-"""A small local stand-in for the OpenAI API: same paths, same shapes on the wire, no key and no network.
-
-What it answers is made up, and always the same for the same request; so are its token counts.
-"""
+"""A small local stand-in for the APIs of OpenAI and Anthropic: the same shapes, no key and no network."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import struct
 import sys
 import threading
 from base64 import b64encode
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+
+from otel_genai.demo.messages import messages
+from otel_genai.demo.model import Answer, Json, RefusedError, answer_to, model_of, pieces, tokens, vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
-Json = dict[str, Any]
-
-MODELS = {
-    "gpt-4o": "gpt-4o-2024-08-06",
-    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "gpt-5": "gpt-5-2025-08-07",
-    "gpt-5-mini": "gpt-5-mini-2025-08-07",
-    "text-embedding-3-small": "text-embedding-3-small",
-    "text-embedding-3-large": "text-embedding-3-large",
-}
-"""The models there are, and the name under which each answers; any other is a 404."""
-
-RATE_LIMITED = "rate-limited"
-"""The model whose every call is answered with 429."""
-
 DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
-REASONING, REASONING_TOKENS = "gpt-5", 64
 CREATED = 1_760_000_000
 SECONDS_TO_THINK = 0.1
 SECONDS_PER_CHUNK = (0.004, 0.03)
 
-ANSWERS = (
-    "Start in the old town before the trams fill up, and keep the evening for the viewpoint on the hill.",
-    "Two days are enough for the museums and the harbour; leave one afternoon without a plan.",
-    "Follow the slow road along the coast: three short stops, one long lunch, and a swim at the end.",
-)
-AFTER_TOOL = "The answer was {result}. Pack for that, and keep the walks for the dry hours."
-ARGUMENTS = {"string": "Lisbon", "integer": 2, "number": 0.5, "boolean": True}
-
 
 class StandIn:
-    """Serve the API on a free port of this machine while the context lasts; give `url` to the client."""
+    """Serve the APIs on a free port of this machine while the context lasts.
+
+    Attributes:
+        url: for OpenAI's client.
+        origin: the same without the API's version, for Anthropic's.
+    """
 
     def __init__(self, pace: float = 1.0) -> None:
         """Open the port. Answers take as long as in life, times `pace`; with 0 they come at once."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.pace, self._server.stopping = pace, threading.Event()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{self.origin}/v1"
 
     def __enter__(self) -> Self:
         """Start to answer."""
@@ -96,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one call."""
         try:
             answer = self._called()
-        except _RefusedError as refused:
+        except RefusedError as refused:
             self._whole(refused.status, refused.body)
             return
         self._wait(SECONDS_TO_THINK)
@@ -111,9 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             body = None
         if (endpoint := ENDPOINTS.get(self.path)) is None:
-            raise _RefusedError(HTTPStatus.NOT_FOUND, f"Invalid URL (POST {self.path})")
+            raise RefusedError(HTTPStatus.NOT_FOUND, f"Invalid URL (POST {self.path})")
         if not isinstance(body, dict):
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, "We could not parse the JSON body of your request.")
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "We could not parse the JSON body of your request.")
         return endpoint(body)
 
     def _whole(self, status: HTTPStatus, answer: Json) -> None:
@@ -146,86 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the terminal belongs to the program that is served."""
 
 
-class _RefusedError(Exception):
-    def __init__(
-        self, status: HTTPStatus, message: str, kind: str = "invalid_request_error", code: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body: Json = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the model says, or the tool it calls, before that is put into the shape of one API."""
-
-    id: str
-    model: str
-    text: str
-    tool: str
-    arguments: str
-    prompt: int
-    cached: int
-    reasoning: int
-    completion: int
-
-
-def _tokens(text: str) -> int:
-    return len(text) // 4 + 1
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + 5] for start in range(0, len(text), 5)]
-
-
-def _model(body: Json) -> str:
-    name = str(body.get("model", ""))
-    if name == RATE_LIMITED:
-        message = f"Rate limit reached for {name}: Limit 3, Used 3, Requested 1. Please try again in 20s."
-        raise _RefusedError(HTTPStatus.TOO_MANY_REQUESTS, message, "requests", "rate_limit_exceeded")
-    if name not in MODELS:
-        message = f"The model `{name}` does not exist or you do not have access to it."
-        raise _RefusedError(HTTPStatus.NOT_FOUND, message, code="model_not_found")
-    return MODELS[name]
-
-
-def _answer(body: Json, turns: list[Json], tools: list[Json]) -> _Answer:
-    """Call the first tool when there are tools and no result yet, else talk."""
-    model = _model(body)
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    kinds = [turn.get("type", "message") + str(turn.get("role", "")) for turn in turns]
-    text, tool, arguments = ANSWERS[int(digest, 16) % len(ANSWERS)], "", ""
-    if kinds and kinds[-1] in {"messagetool", "function_call_output"}:
-        text = AFTER_TOOL.format(result=turns[-1].get("content", turns[-1].get("output")))
-    elif tools:
-        text, tool, arguments = "", str(tools[0]["name"]), _arguments(tools[0].get("parameters") or {})
-    sizes = [_tokens(json.dumps(part)) for part in (*tools, *turns)]
-    # The provider has read the conversation before: all that precedes the model's own last turn.
-    own = [i for i, kind in enumerate(kinds, len(tools)) if kind in {"messageassistant", "function_call"}]
-    reasoning = REASONING_TOKENS if model.startswith(REASONING) else 0
-    return _Answer(
-        id=digest[:24],
-        model=model,
-        text=text,
-        tool=tool,
-        arguments=arguments,
-        prompt=sum(sizes),
-        cached=sum(sizes[: own[-1]]) if own else 0,
-        reasoning=reasoning,
-        completion=reasoning + _tokens(text + tool + arguments),
-    )
-
-
-def _arguments(schema: Json) -> str:
-    def example(kind: Json) -> object:
-        return kind["enum"][0] if kind.get("enum") else ARGUMENTS.get(str(kind.get("type")))
-
-    return json.dumps({name: example(kind) for name, kind in schema.get("properties", {}).items()})
-
-
 def _chat(body: Json) -> Json | Iterator[str]:
     tools = [tool["function"] for tool in body.get("tools") or () if tool.get("type") == "function"]
-    answer = _answer(body, body.get("messages") or [], tools)
+    answer = answer_to(body, body.get("messages") or [], tools)
     frame: Json = {
         "id": f"chatcmpl-{answer.id}",
         "object": "chat.completion.chunk" if body.get("stream") else "chat.completion",
@@ -247,12 +150,12 @@ def _chat(body: Json) -> Json | Iterator[str]:
     return frame | {"choices": every, "usage": usage}
 
 
-def _tool_call(answer: _Answer) -> Json:
+def _tool_call(answer: Answer) -> Json:
     function = {"name": answer.tool, "arguments": answer.arguments}
     return {"id": f"call_{answer.id}", "type": "function", "function": function}
 
 
-def _chat_usage(answer: _Answer, choices: int) -> Json:
+def _chat_usage(answer: Answer, choices: int) -> Json:
     completion, reasoning = answer.completion * choices, answer.reasoning * choices
     return {
         "prompt_tokens": answer.prompt,
@@ -263,7 +166,7 @@ def _chat_usage(answer: _Answer, choices: int) -> Json:
     }
 
 
-def _chat_stream(frame: Json, answer: _Answer, choices: range, usage: Json | None) -> Iterator[str]:
+def _chat_stream(frame: Json, answer: Answer, choices: range, usage: Json | None) -> Iterator[str]:
     if usage:
         frame |= {"usage": None}
     for delta in _deltas(answer):
@@ -276,14 +179,14 @@ def _chat_stream(frame: Json, answer: _Answer, choices: range, usage: Json | Non
     yield "data: [DONE]\n\n"
 
 
-def _deltas(answer: _Answer) -> Iterator[Json]:
+def _deltas(answer: Answer) -> Iterator[Json]:
     yield {"role": "assistant", "content": "" if answer.text else None, "refusal": None}
-    for piece in _pieces(answer.text):
+    for piece in pieces(answer.text):
         yield {"content": piece}
     if answer.tool:
         head = {"index": 0, **_tool_call(answer), "function": {"name": answer.tool, "arguments": ""}}
         yield {"tool_calls": [head]}
-    for piece in _pieces(answer.arguments):
+    for piece in pieces(answer.arguments):
         yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
     yield {}
 
@@ -292,7 +195,7 @@ def _responses(body: Json) -> Json | Iterator[str]:
     given = body.get("input") or []
     turns = [{"role": "user", "content": given}] if isinstance(given, str) else given
     tools = [tool for tool in body.get("tools") or () if tool.get("type") == "function"]
-    answer = _answer(body, turns, tools)
+    answer = answer_to(body, turns, tools)
     items = _items(answer)
     started = _response(body, answer)
     usage = {
@@ -309,7 +212,7 @@ def _responses(body: Json) -> Json | Iterator[str]:
     return (f"event: {e['type']}\ndata: {json.dumps(e | {'sequence_number': i})}\n\n" for i, e in events)
 
 
-def _response(body: Json, answer: _Answer) -> Json:
+def _response(body: Json, answer: Answer) -> Json:
     echoed: Json = dict.fromkeys(("instructions", "max_output_tokens", "previous_response_id"))
     echoed |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "metadata": {}}
     echoed |= {"temperature": 1.0, "top_p": 1.0, "truncation": "disabled", "store": True}
@@ -327,7 +230,7 @@ def _response(body: Json, answer: _Answer) -> Json:
     }
 
 
-def _items(answer: _Answer) -> list[Json]:
+def _items(answer: Answer) -> list[Json]:
     items: list[Json] = []
     if answer.reasoning:
         items.append({"id": f"rs_{answer.id}", "type": "reasoning", "summary": [], "content": []})
@@ -352,7 +255,7 @@ def _response_events(started: Json, items: list[Json], completed: Json) -> Itera
         if item["type"] == "message":
             yield from _text_events(item["content"][0], place | {"content_index": 0})
         elif item["type"] == "function_call":
-            for piece in _pieces(item["arguments"]):
+            for piece in pieces(item["arguments"]):
                 yield {"type": "response.function_call_arguments.delta", **place, "delta": piece}
             done = {"name": item["name"], "arguments": item["arguments"]}
             yield {"type": "response.function_call_arguments.done", **place, **done}
@@ -362,35 +265,28 @@ def _response_events(started: Json, items: list[Json], completed: Json) -> Itera
 
 def _text_events(part: Json, place: Json) -> Iterator[Json]:
     yield {"type": "response.content_part.added", **place, "part": part | {"text": ""}}
-    for piece in _pieces(part["text"]):
+    for piece in pieces(part["text"]):
         yield {"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
     yield {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []}
     yield {"type": "response.content_part.done", **place, "part": part}
 
 
 def _embeddings(body: Json) -> Json:
-    model, given = _model(body), body.get("input") or ""
+    model, given = model_of(body), body.get("input") or ""
     inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
     size = body.get("dimensions") or DIMENSIONS.get(model, 1536)
-    vectors: list[Any] = [_vector(text, size) for text in inputs]
+    found: list[Any] = [vector(text, size) for text in inputs]
     if body.get("encoding_format") == "base64":
-        vectors = [b64encode(struct.pack(f"<{size}f", *vector)).decode() for vector in vectors]
-    data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
-    prompt = sum(_tokens(text) if isinstance(text, str) else len(text) for text in inputs)
+        found = [b64encode(struct.pack(f"<{size}f", *numbers)).decode() for numbers in found]
+    data = [{"object": "embedding", "index": i, "embedding": numbers} for i, numbers in enumerate(found)]
+    prompt = sum(tokens(text) if isinstance(text, str) else len(text) for text in inputs)
     usage = {"prompt_tokens": prompt, "total_tokens": prompt}
     return {"object": "list", "data": data, "model": model, "usage": usage}
-
-
-def _vector(text: object, size: int) -> list[float]:
-    """A vector of length one that depends on nothing but the text."""
-    chance = random.Random(str(text))  # noqa: S311 (no secret)
-    numbers = [chance.uniform(-1, 1) for _ in range(size)]
-    length = sum(number * number for number in numbers) ** 0.5
-    return [number / length for number in numbers]
 
 
 ENDPOINTS: dict[str, Callable[[Json], Json | Iterator[str]]] = {
     "/v1/chat/completions": _chat,
     "/v1/responses": _responses,
     "/v1/embeddings": _embeddings,
+    "/v1/messages": messages,
 }
