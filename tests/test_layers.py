@@ -12,8 +12,8 @@ import otel_genai
 HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
-    {"semconv", "content", "masking", "_guard", "_budget", "_baggage", "_servers", "_answers"},
-    {"_prices"},
+    {"semconv", "content", "masking", "_guard", "_budget", "_baggage", "_servers"},
+    {"_prices", "_answers"},
     {"_pricelist", "_upload"},
     {"settings", "_others", "_hooks", "_dimensions"},
     {"spec", "_tally", "_gate", "_cost", "_whose"},

@@ -92,6 +92,7 @@ BUCKETS = {
         0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6,
     ],
     "gen_ai.execute_tool.duration": SECONDS,
+    "otel_genai.evaluation.score": [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
 }  # fmt: skip
 
 
@@ -200,9 +201,9 @@ def test_every_value_is_one_of_the_conventions(newest, attribute, names):
     assert {getattr(s, name) for name in names} <= newest.values[attribute]
 
 
-def test_the_event_is_one_of_the_conventions(newest):
-    """The details of an inference."""
-    assert s.EVENT_INFERENCE_DETAILS in newest.events
+def test_events_are_those_of_the_conventions(newest):
+    """The details of an inference, and the result of an evaluation."""
+    assert {s.EVENT_INFERENCE_DETAILS, s.EVENT_EVALUATION} <= newest.events
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 from otel_genai._context import context, suppress
+from otel_genai._evaluation import evaluate, feedback, reference
 from otel_genai._manual import agent, embeddings, inference, retrieval, tool, workflow
 from otel_genai._outgoing import extract_context, inject_context
 from otel_genai._processor import ContextProcessor
@@ -20,12 +21,15 @@ __all__ = [
     "configure",
     "context",
     "embeddings",
+    "evaluate",
     "extract_context",
+    "feedback",
     "flush",
     "inference",
     "inject_context",
     "instrument",
     "providers",
+    "reference",
     "retrieval",
     "suppress",
     "tool",

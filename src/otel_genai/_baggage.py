@@ -72,7 +72,7 @@ class Policy:
         spent = 0
         for member in _members(header) if self.keys and len(header) <= LIMIT else ():
             key, raw = _split(member)
-            text = _decoded(raw) if key in self.keys else None
+            text = decoded(raw) if key in self.keys else None
             if text is None or (key not in found and len(found) == MOST):
                 continue
             spent += len(key) + 1 + len(raw)
@@ -99,10 +99,10 @@ def host_problem(pattern: str) -> str:
     return f"{pattern!r} is no host, such as api.internal, or *.svc.local for any below; no port, no scheme"
 
 
-def headers_of(headers: Any) -> str:
-    """Give the header out of a mapping, a WSGI environment, or pairs of strings or bytes as in ASGI."""
+def headers_of(headers: Any, header: str = HEADER) -> str:
+    """Give a header out of a mapping, a WSGI environment, or pairs of strings or bytes as in ASGI."""
     pairs: Iterable[Any] = headers.items() if hasattr(headers, "items") else headers
-    values = [_latin(value) for name, value in pairs if _latin(name).lower() in (HEADER, "http_baggage")]
+    values = [_latin(value) for name, value in pairs if _latin(name).lower() in (header, f"http_{header}")]
     return ",".join(values)
 
 
@@ -144,10 +144,10 @@ def _split(member: str) -> tuple[str, str]:
 def _text(value: Any) -> str | None:
     """Write a value so that it is believed when read; None where it would not be."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if value is not None and _is_sound(text) else None
+    return text if value is not None and is_sound(text) else None
 
 
-def _decoded(raw: str) -> str | None:
+def decoded(raw: str) -> str | None:
     """Read a value; None for one that is not what the W3C lets be written, or that nobody of ours writes."""
     if not _OCTETS.fullmatch(raw):
         return None
@@ -155,9 +155,9 @@ def _decoded(raw: str) -> str | None:
         text = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
         return None
-    return text if _is_sound(text) else None
+    return text if is_sound(text) else None
 
 
-def _is_sound(text: str) -> bool:
+def is_sound(text: str) -> bool:
     """Whether a value is neither empty nor long, and has no control characters or hidden ones."""
     return 0 < len(text) <= LONGEST and text.isprintable()

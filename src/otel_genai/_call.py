@@ -16,7 +16,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
-from otel_genai import _context, _guard, content
+from otel_genai import _answers, _context, _guard, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
 from otel_genai._gate import Cleaned, hush, is_hushed, within
@@ -276,6 +276,7 @@ class Call:
         if event is not None:
             bound.telemetry.emit(event)
         self._measure(everything, series, outcome, gaps, seconds)
+        _answers.ended(self, everything)
 
     def _priced(
         self, costs: Costs, found: Attributes, dimensions: dict[str, Any], seconds: float
@@ -323,12 +324,7 @@ class Call:
         return outcome
 
     def _measure(
-        self,
-        found: Attributes,
-        series: Series,
-        outcome: str,
-        gaps: list[float],
-        seconds: float,
+        self, found: Attributes, series: Series, outcome: str, gaps: list[float], seconds: float
     ) -> None:
         meters, context, dimensions = self.bound.meters, self.context, series.dimensions
         meters.call(outcome, series, found)

@@ -47,7 +47,7 @@ class Gate:
         """Read the settings for one operation."""
         mode: Capture = settings.capture_operations.get(operation, settings.capture)
         wanted = mode.on_event if settings.emit_event is None else settings.emit_event
-        self.emits = wanted and operation in s.INFERENCE
+        self.emits = (wanted and operation in s.INFERENCE) or operation == s.EVALUATE
         self.on_span = mode.on_span
         self.on_event = mode.on_event and self.emits
         self.on_hook = settings.completion_hook is not None and operation in s.INFERENCE

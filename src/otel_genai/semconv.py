@@ -172,6 +172,8 @@ OUTCOME = "otel_genai.outcome"
 TEAM = "otel_genai.team"
 EXPERIMENT = "otel_genai.experiment"
 """Whose call it was, where the conventions have no word: the team that pays, the variant under test."""
+JUDGE = "otel_genai.judge"
+"""The judge whose own call of a model it is: no part of what the program itself asks and spends."""
 HTTP_STATUS_CODE = "http.response.status_code"
 HTTP_RESEND_COUNT = "http.request.resend_count"
 
@@ -201,6 +203,8 @@ FETCH_RESPONSE = "fetch_response"
 INVOKE_AGENT = "invoke_agent"
 EXECUTE_TOOL = "execute_tool"
 INVOKE_WORKFLOW = "invoke_workflow"
+EVALUATE = "evaluate"
+"""No operation of a provider: what our spans of evaluations are called."""
 INFERENCE = frozenset({CHAT, GENERATE_CONTENT, TEXT_COMPLETION})
 OTHER_MODELS = frozenset({RERANK, TRANSCRIPTION, SPEECH, IMAGE_GENERATION, MODERATION})
 """Calls of models that the conventions have no name for: whether they tell tokens is up to the API."""
@@ -242,6 +246,7 @@ ERROR_TRUNCATED = "stream_truncated"
 # --- Events ----------------------------------------------------------------------------------------------
 
 EVENT_INFERENCE_DETAILS = "gen_ai.client.inference.operation.details"
+EVENT_EVALUATION = "gen_ai.evaluation.result"
 EVENT_EXCEPTION = "exception"
 
 # --- Metrics ---------------------------------------------------------------------------------------------
@@ -351,6 +356,10 @@ UPLOADS_LOST = Metric(
 USAGE_MISSING = Metric(
     "otel_genai.usage.missing", "{call}", "Calls of models that did not report their usage."
 )
+EVALUATION_SCORES = Metric(
+    "otel_genai.evaluation.score", "1", "Scores of evaluations.", tuple(n / 10 for n in range(11))
+)
+EVALUATIONS = Metric("otel_genai.evaluations", "{evaluation}", "Evaluations, by their labels.")
 
 _CLIENT = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 

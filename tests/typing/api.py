@@ -34,6 +34,14 @@ with otel_genai.inference("llama-3", provider="vllm", temperature=0.5, server=("
     call.usage(input_tokens=12, output_tokens=4, reasoning_output_tokens=1)
     call.set("app.tenant", "acme")
 
+kept: str = otel_genai.reference()
+otel_genai.evaluate(
+    "relevance", score=1, label="relevant", explanation="it is", of=kept, model="m", suite="a"
+)
+otel_genai.evaluate("relevance", error=TimeoutError(), of=call)
+otel_genai.feedback("up", comment="so it is", of={"traceparent": kept})
+otel_genai.feedback(0.5, of="chatcmpl-1", name="stars")
+
 with otel_genai.embeddings("e5", provider="vllm", dimensions=8, encoding_formats=["float"]) as embedding:
     embedding.usage(input_tokens=3)
 
