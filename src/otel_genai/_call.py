@@ -16,7 +16,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
-from otel_genai import _answers, _context, _guard, content
+from otel_genai import _answers, _bridge, _context, _guard, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
 from otel_genai._gate import Cleaned, hush, is_hushed, within
@@ -90,13 +90,16 @@ class Call:
         self.context = here
         self.started = perf_counter()
         self._began = time_ns()
-        if self.outer is None:
+        if self.outer is None and _bridge.seen and (lent := _bridge.lend(bound, here, self.attributes)):
+            self.span, self.bound = lent
+        elif self.outer is None:
             target = self.attributes.get(bound.target)
             name = f"{bound.operation.name} {target}" if target else bound.operation.name
             self.span = bound.telemetry.tracer.start_span(
                 name, here, bound.kind, self.attributes, start_time=self._began
             )
             self.context = set_span_in_context(self.span, here)
+        if self.outer is None:
             if bound.gate.captures:
                 trace_id = self.span.get_span_context().trace_id
                 self.on_span, self.on_event, self.on_hook = bound.gate.opened(around, trace_id)

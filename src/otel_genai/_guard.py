@@ -40,6 +40,11 @@ def guarded(fail: Fail, what: Callable[..., Any], *args: Any) -> None:
             _busy.release()
 
 
+def is_late() -> bool:
+    """Whether this thread is collecting garbage: what is `guarded` now happens a moment later, elsewhere."""
+    return _collecting == get_ident()
+
+
 def settle(timeout: float = 10.0) -> None:
     """Do what is late, now.
 

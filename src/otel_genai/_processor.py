@@ -1,4 +1,4 @@
-"""Spans of others: within a context they are told whose call it was, and their URLs keep no secrets."""
+"""Spans of others: told whose call it was, read by the conventions, and without secrets in their URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import context as otel
 from opentelemetry.trace import SpanKind
 
-from otel_genai import _context, _guard
+from otel_genai import _bridge, _context, _emitters, _guard
 from otel_genai._telemetry import SCOPE, active
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class ContextProcessor(_Base):
     """Puts the attributes of `context()` on spans of other instrumentations as they start.
 
     In the URLs of HTTP clients' spans, what looks like a password, key or signature becomes `REDACTED`.
+    GenAI spans that known libraries make themselves are completed by the conventions, and measured, once.
 
     `tracer_provider.add_span_processor(otel_genai.ContextProcessor())`, before the processor that exports.
     What a span has already is left as it is.
@@ -56,12 +57,18 @@ class ContextProcessor(_Base):
             _guard.guarded(_hurt, _tell, span, here)
         if span.kind is SpanKind.CLIENT:
             _guard.guarded(_hurt, _mask, span)
+        scope = span.instrumentation_scope
+        if scope is not None and _emitters.known(scope.name) is not None:
+            _guard.guarded(_bridge.hurt, _bridge.meet, span, here)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Leave the span as it is."""
 
     def _on_ending(self, span: Span) -> None:
-        """Leave the span as it is."""
+        """Complete the span of a known library, while it can still be written to."""
+        adopted = getattr(span, _bridge.MARK, None)
+        if adopted is not None:
+            _bridge.part(span, adopted)
 
     def shutdown(self) -> None:
         """Hold nothing that is to be let go."""

@@ -185,8 +185,10 @@ class Series:
 class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
-    def __init__(self, telemetry: Telemetry, operation: str, *, remote: bool) -> None:
-        """Resolve every instrument now, so that recording chooses nothing."""
+    def __init__(
+        self, telemetry: Telemetry, operation: str, *, remote: bool, without: frozenset[str] = frozenset()
+    ) -> None:
+        """Resolve every instrument now, but for those `without` which somebody else records the same."""
         generation = telemetry.settings.semconv
         inference = operation in s.INFERENCE
         published = generation != "latest"
@@ -196,15 +198,18 @@ class Meters:
         self._series: dict[tuple[Any, ...], Series] = {}
         self._caps = telemetry.caps
         self._further = telemetry.settings.metric_dimensions
-        self._durations = [telemetry.histogram(metric) for metric in signals.durations]
+        self._durations = [
+            telemetry.histogram(metric) for metric in signals.durations if metric.name not in without
+        ]
         self._first: list[Histogram] = []
         self._gaps: list[Histogram] = []
         self._usage = None
         self._calls = telemetry.tally(s.CALLS) if operation in s.MODEL_CALLS else None
         self._totals: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
-        if inference and published:
+        if inference and published and s.TIME_TO_FIRST_CHUNK.name not in without:
             self._first.append(telemetry.histogram(s.TIME_TO_FIRST_CHUNK))
+        if inference and published and s.TIME_PER_OUTPUT_CHUNK.name not in without:
             self._gaps.append(telemetry.histogram(s.TIME_PER_OUTPUT_CHUNK))
         if inference and latest:
             self._first.append(telemetry.histogram(s.INFERENCE_TIME_TO_FIRST_CHUNK))
@@ -214,7 +219,7 @@ class Meters:
                 s.USAGE_OUTPUT_TOKENS: telemetry.histogram(s.INFERENCE_OUTPUT_TOKENS),
             }
             self._counters = {key: telemetry.counter(metric) for key, metric in s.USAGE_COUNTERS.items()}
-        if published and (inference or operation == s.EMBEDDINGS):
+        if published and (inference or operation == s.EMBEDDINGS) and s.TOKEN_USAGE.name not in without:
             self._usage = telemetry.histogram(s.TOKEN_USAGE)
 
     def call(self, outcome: str, series: Series, found: Mapping[str, Any]) -> None:

@@ -1,0 +1,338 @@
+"""GenAI spans that libraries make themselves: read by the conventions, and measured once, never doubled.
+
+Such a span is marked where it starts, and completed where it ends. Of two that tell the same call, the
+innermost is measured: a call of ours within one takes that span for its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
+
+from otel_genai import _context, _emitters, _guard, masking
+from otel_genai import semconv as s
+from otel_genai import semconv_mcp as mcp
+from otel_genai._bound import Bound, cleaned
+from otel_genai._emitters import Emitter
+from otel_genai._telemetry import Meters, Telemetry, active
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import Span as Native
+
+MARK = "_otel_genai_adopted"
+"""The attribute by which a span object of a known library is found again."""
+_WHO = "native"
+_CANCELLED = "CancelledError"
+
+seen = False
+"""Whether there was any such span: without one, no call of ours looks for it."""
+stopped = False
+"""Whether `uninstrument()` has taken everything away."""
+
+
+def _nobody(name: str) -> bool:  # noqa: ARG001 (as what takes its place)
+    return False
+
+
+patched: Callable[[str], bool] = _nobody
+"""Says whether a provider's hooks are in place."""
+
+
+class Adopted:
+    """What is kept of a library's span while it is open."""
+
+    __slots__ = ("around", "emitter", "outer", "told")
+
+    def __init__(self, emitter: Emitter, outer: Span, around: _context.Scope | None) -> None:
+        """Remember what it started in."""
+        self.emitter = emitter
+        self.outer = outer
+        self.around = around.call if around is not None else None
+        self.told = False
+        """Whether what happened within has been measured as the same thing."""
+
+
+def hurt(error: Exception) -> None:
+    """Count a failure of ours."""
+    active().failed(_WHO, "span", error)
+
+
+def meet(span: Native, here: Context) -> None:
+    """Mark a span that starts as one of a library's that is known."""
+    global seen  # noqa: PLW0603 (once for the whole program)
+    scope = span.instrumentation_scope
+    emitter = _emitters.known(scope.name) if scope is not None else None
+    telemetry = active()
+    if emitter is None or scope is None or stopped or scope.name in telemetry.settings.disabled:
+        return
+    if (_WHO, "span") in telemetry.off:
+        return
+    seen = True
+    setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
+    if telemetry.costs is not None and span.attributes:
+        telemetry.costs.expect(_read(span, emitter))
+
+
+def part(span: Native, adopted: Adopted) -> None:
+    """Complete a span that ends, and measure what it tells."""
+    try:
+        everything = _complete(span, adopted.emitter)
+        _mask(span, adopted.emitter)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        hurt(error)
+        return
+    _guard.guarded(hurt, _measure, span, adopted, everything, _guard.is_late())
+
+
+def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, Bound] | None:
+    """Give the library's open span that is the very inference which a call of ours begins with.
+
+    Args:
+        bound: the operation of ours.
+        here: the context in which it begins.
+        asked: its attributes at its begin.
+
+    Returns:
+        The span, and the operation without the metrics that the library records itself; None where the
+        current span is nothing of the kind.
+    """
+    try:
+        span: Any = get_current_span(here)
+        adopted: Adopted | None = getattr(span, MARK, None)
+        if adopted is None or not span.is_recording():
+            return None
+        theirs = _emitters.operation(adopted.emitter, span.name, span.attributes or {})
+        if theirs is None or bound.operation.name not in s.MODEL_CALLS:
+            return None
+        if _family(theirs) != _family(bound.operation.name):
+            return None
+        adopted.told = True
+        lent = Lent(span)
+        lent.set_attributes(asked)
+        return lent, _without(bound, adopted.emitter)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        hurt(error)
+        return None
+
+
+class Lent(Span):
+    """A library's span, for a call of ours: it takes in what is missing, and is named and ended by its owner.
+
+    How a call of ours failed is not written to it: the library may try again.
+    """
+
+    def __init__(self, span: Any) -> None:
+        """Stand before the library's span."""
+        self._span = span
+
+    @property
+    def _limits(self) -> Any:
+        return getattr(self._span, "_limits", None)
+
+    def get_span_context(self) -> SpanContext:
+        """Give the library's."""
+        given: SpanContext = self._span.get_span_context()
+        return given
+
+    def is_recording(self) -> bool:
+        """Say whether its owner has not ended it."""
+        return bool(self._span.is_recording())
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set what its owner has not set."""
+        known = self._span.attributes or {}
+        theirs = {s.OUTCOME, s.ERROR_TYPE} if attributes.get(s.OUTCOME) == s.FAILED else ()
+        new = {key: value for key, value in attributes.items() if key not in known and key not in theirs}
+        if new and self._span.is_recording():
+            self._span.set_attributes(new)
+            if s.ERROR_TYPE in new:
+                self._span.set_status(StatusCode.ERROR)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set what its owner has not set."""
+        self.set_attributes({key: value})
+
+    def end(self, end_time: int | None = None) -> None:
+        """Leave that to its owner."""
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        """Leave that to its owner."""
+
+    def update_name(self, name: str) -> None:
+        """Leave that to its owner."""
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        """Leave that to its owner."""
+
+    def record_exception(self, exception: BaseException, *_: Any, **__: Any) -> None:
+        """Leave that to its owner."""
+
+
+@functools.lru_cache(maxsize=256)
+def _without(bound: Bound, emitter: Emitter) -> Bound:
+    """Give an operation without the metrics that a library records itself."""
+    telemetry, remote = bound.telemetry, bound.kind is SpanKind.CLIENT
+    ours = copy(bound)
+    ours.meters = Meters(telemetry, bound.operation.name, remote=remote, without=emitter.records)
+    return ours
+
+
+@functools.lru_cache(maxsize=256)
+def _meters(telemetry: Telemetry, emitter: Emitter, operation: str, *, remote: bool) -> Meters:
+    return Meters(telemetry, operation, remote=remote, without=emitter.records)
+
+
+def _family(operation: str) -> str:
+    """Say what is the same thing: one library says chat, the other generate_content."""
+    return s.CHAT if operation in s.INFERENCE else operation
+
+
+def _read(span: Native, emitter: Emitter, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give all that a span says, by the conventions."""
+    said = span.attributes or {}
+    if found is None:
+        found = _emitters.missing(emitter, span.name, said)
+    own = {
+        s.OPERATION_NAME: _emitters.operation(emitter, span.name, said),
+        s.PROVIDER_NAME: _emitters.provider(said),
+    }
+    return cleaned({**said, **found, **own})
+
+
+def _complete(span: Native, emitter: Emitter) -> dict[str, Any]:
+    """Add what is missing by the conventions; give all that the span says."""
+    said = span.attributes or {}
+    found = _emitters.missing(emitter, span.name, said)
+    if span.status.status_code is StatusCode.ERROR and s.ERROR_TYPE not in said:
+        found[s.ERROR_TYPE] = _error(span)
+    everything = _read(span, emitter, found)
+    name = _emitters.title(emitter, span.name, everything)
+    _write(span, cleaned(found), name)
+    return everything
+
+
+def _error(span: Native) -> str:
+    """Name the error that a span ended in, as its last exception does."""
+    for event in reversed(span.events):
+        kind = (event.attributes or {}).get(s.EXCEPTION_TYPE)
+        if isinstance(kind, str):
+            return kind.rpartition(".")[2]
+    return s.ERROR_OTHER
+
+
+def _thing(span: Any, emitter: Emitter) -> tuple[Any, ...] | None:
+    """Say what a span is one of, where one within another is the same thing: a request, a call of a model."""
+    said = span.attributes or {}
+    if mcp.METHOD_NAME in said:
+        return said[mcp.METHOD_NAME], span.kind
+    operation = _emitters.operation(emitter, span.name, said)
+    return (_family(operation),) if operation in s.MODEL_CALLS else None
+
+
+def _measure(span: Native, adopted: Adopted, found: dict[str, Any], late: bool) -> None:  # noqa: FBT001 (the guard's)
+    """Record what a span tells, unless somebody has; add to it what it cost, if that is not too late."""
+    emitter, operation = adopted.emitter, found.get(s.OPERATION_NAME)
+    thing = _thing(span, emitter)
+    theirs: Adopted | None = getattr(adopted.outer, MARK, None)
+    if thing is not None and theirs is not None and _thing(adopted.outer, theirs.emitter) == thing:
+        theirs.told = True
+    if mcp.METHOD_NAME in found:
+        if not adopted.told:
+            _record_request(span, found)
+    elif operation in s.OPERATIONS and not (operation in s.MODEL_CALLS and _is_told(adopted, operation)):
+        meters = _meters(active(), emitter, operation, remote=span.kind is SpanKind.CLIENT)
+        more = _record(meters, found, operation, _seconds(span), set_span_in_context(span, Context()))
+        if not late:
+            _write(span, {key: value for key, value in more.items() if key not in found}, span.name)
+
+
+def _seconds(span: Native) -> float:
+    return ((span.end_time or 0) - (span.start_time or 0)) / 1e9
+
+
+def _is_told(adopted: Adopted, operation: str) -> bool:
+    """Whether somebody else measures the same call of a model: within, around, or beside."""
+    if adopted.told or not adopted.emitter.infers or patched(adopted.emitter.provider):
+        return True
+    around = adopted.around
+    return around is not None and _family(around.bound.operation.name) == _family(operation)
+
+
+def _record(
+    meters: Meters, found: dict[str, Any], operation: str, seconds: float, context: Context
+) -> dict[str, Any]:
+    """Record one operation as a call of ours would be; give what it cost and how it ended."""
+    series, failure, more = meters.series(found), {}, dict[str, Any]()
+    outcome = s.COMPLETED
+    if s.ERROR_TYPE in found:
+        outcome = s.CANCELLED if found[s.ERROR_TYPE] == _CANCELLED else s.FAILED
+        failure = meters.failure(found[s.ERROR_TYPE])
+        if operation in s.MODEL_CALLS:
+            more[s.OUTCOME] = outcome
+            found = {**found, s.OUTCOME: outcome}
+    costs = active().costs if operation in s.MODEL_CALLS else None
+    if costs is not None:
+        more.update(costs.tell(found, series.dimensions, seconds, context, meters.further(found)))
+    meters.call(outcome, series, found)
+    meters.tokens(found, series, context)
+    meters.duration(seconds, {**series.dimensions, **failure}, context)
+    if isinstance(first := found.get(s.RESPONSE_TIME_TO_FIRST_CHUNK), float):
+        meters.first_chunk(first, series.dimensions, context)
+    return more
+
+
+def _record_request(span: Native, found: dict[str, Any]) -> None:
+    """Record one MCP request as its sender or its receiver sees it."""
+    telemetry, of_server = active(), span.kind is SpanKind.SERVER
+    attributes = dict(telemetry.caps.pairs(mcp.DIMENSIONS, found))
+    error = found.get(s.ERROR_TYPE)
+    if isinstance(error, str) and not (of_server and error in mcp.CALLERS_FAULT):
+        attributes[s.ERROR_TYPE] = telemetry.caps.keep(s.ERROR_TYPE, error)
+    histogram = telemetry.histogram(mcp.SERVER_DURATION if of_server else mcp.CLIENT_DURATION)
+    histogram.record(_seconds(span), attributes, set_span_in_context(span, Context()))
+
+
+def _write(span: Any, found: dict[str, Any], name: str) -> None:
+    """Add to a span that is ending: the SDK lets nobody but itself do so from here on."""
+    held = span._attributes
+    room = len(found) if held.maxlen is None else max(0, held.maxlen - len(held))
+    was = held._immutable
+    held._immutable = False
+    try:
+        held.update(islice(found.items(), room))
+    finally:
+        held._immutable = was
+    span._name = name
+
+
+def _mask(span: Any, emitter: Emitter) -> None:
+    """Have content that a library wrote pass the user's maskers; what one fails on is left out."""
+    maskers = active().settings.maskers
+    if not maskers:
+        return
+    held = span._attributes
+    texts = [(key, text) for key, text in held.items() if _emitters.is_content(emitter, key)]
+    was = held._immutable
+    held._immutable = False
+    try:
+        for key, text in texts:
+            if (clean := _masked(text, maskers)) is None:
+                del held[key]
+            else:
+                held[key] = clean
+    finally:
+        held._immutable = was
+
+
+def _masked(text: Any, maskers: Iterable[masking.Masker]) -> Any:
+    try:
+        return masking.masked(text, maskers)
+    except Exception as error:  # noqa: BLE001 (a masker may be anybody's)
+        active().failed(_WHO, "mask", error, again=True, private=True)
+        return None

@@ -1,0 +1,44 @@
+"""The names of the conventions for the Model Context Protocol: attributes, metrics and buckets."""
+
+from __future__ import annotations
+
+from otel_genai import semconv as s
+
+METHOD_NAME = "mcp.method.name"
+PROTOCOL_VERSION = "mcp.protocol.version"
+SESSION_ID = "mcp.session.id"
+RESOURCE_URI = "mcp.resource.uri"
+REQUEST_ID = "jsonrpc.request.id"
+JSONRPC_VERSION = "jsonrpc.protocol.version"
+STATUS_CODE = "rpc.response.status_code"
+NETWORK_TRANSPORT = "network.transport"
+NETWORK_PROTOCOL_NAME = "network.protocol.name"
+NETWORK_PROTOCOL_VERSION = "network.protocol.version"
+
+TOOLS_CALL = "tools/call"
+PROMPTS_GET = "prompts/get"
+TARGETS = {TOOLS_CALL: s.TOOL_NAME, PROMPTS_GET: s.PROMPT_NAME}
+"""Method -> the attribute that names what it is about, and follows the method in the span's name."""
+
+CALLERS_FAULT = frozenset({"-32700", "-32600", "-32601", "-32602", "-32002"})
+"""JSON-RPC codes that are no errors of the server which answers with them."""
+
+_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+CLIENT_DURATION = s.Metric(
+    "mcp.client.operation.duration",
+    "s",
+    "Duration of an MCP request or notification as its sender sees it.",
+    _SECONDS,
+)
+SERVER_DURATION = s.Metric(
+    "mcp.server.operation.duration",
+    "s",
+    "Duration of an MCP request or notification as its receiver sees it.",
+    _SECONDS,
+)
+DIMENSIONS = (
+    METHOD_NAME, s.OPERATION_NAME, s.TOOL_NAME, s.PROMPT_NAME, STATUS_CODE, PROTOCOL_VERSION,
+    JSONRPC_VERSION, NETWORK_TRANSPORT, NETWORK_PROTOCOL_NAME, NETWORK_PROTOCOL_VERSION,
+    s.SERVER_ADDRESS, s.SERVER_PORT,
+)  # fmt: skip
+"""What both metrics carry, but for `error.type`; those of a server have no address."""
