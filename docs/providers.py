@@ -29,6 +29,8 @@ MISSING: dict[str, str] = {
     "groq": "batches; the tools that compound models run by themselves are not in what was said",
     "huggingface_hub": "the other tasks, such as speech, images and classification; the tokens of a chat's "
     "stream, unless `stream_options` or the setting `stream_usage` ask for them",
+    "langchain": "LangChain's own embeddings, which no callback tells of: the SDK beneath does; the names of agents "
+    "of LangGraph's older `create_react_agent`, which are workflows here",
     "litellm": "images, speech, transcription, reranking and moderation; clients made by "
     "`litellm.LiteLLM()`; usage of a stream that the provider did not tell, or told without details of the "
     "prompt: it might be LiteLLM's guess. `stream_usage` asks for that of chats alone",
@@ -71,6 +73,7 @@ def section(name: str, module: ModuleType) -> str:
     provider: Provider = module.PROVIDER
     newer = dict.fromkeys(provider.optional, " (not in every version)")
     hooks = "\n".join(f"- `{target}`{newer.get(target, '')}" for target in provider.hooks)
+    hooks = hooks or "\n".join(f"- the callbacks of `{module}`" for module in provider.attach)
     told = ", ".join(f"`{attribute}`" for attribute in attributes(module))
     missing = f"\nNot seen: {MISSING[name]}.\n" if MISSING.get(name) else ""
     return f"## {name}\n\n{inspect.getdoc(module)}\n\n{hooks}\n\nAttributes: {told}.\n{missing}"

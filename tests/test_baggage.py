@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from opentelemetry import context as otel
 from opentelemetry.baggage import get_all
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 
-from otel_genai import _baggage
+from otel_genai import _baggage, _hosts
 from otel_genai._baggage import Policy
 
 KEYS = ("user.id", "session.id", "otel_genai.team")
@@ -115,6 +118,30 @@ def test_a_provider_is_never_trusted(url):
     assert not EVERYBODY.trusts(url)
     assert EVERYBODY.trusts("https://example.com")
     assert EVERYBODY.trusts("https://x.execute-api.eu-central-1.amazonaws.com")
+
+
+@pytest.mark.parametrize("host", sorted({*_hosts.HOSTS, *_hosts.FURTHER} - {*_hosts.CLOUDS}))
+def test_no_provider_that_is_known_is_trusted(host):
+    """Neither a host nor what is below it, whoever listed them."""
+    for name in (host, f"eu.{host}"):
+        assert not Policy(KEYS, (name, f"*.{host.partition('.')[2]}")).trusts(f"https://{name}/v1")
+        assert "is a model provider's" in _baggage.host_problem(name)
+
+
+def test_no_server_of_an_sdk_is_trusted():
+    """Where the SDKs of this environment ask if nobody says otherwise."""
+    hub = pytest.importorskip("huggingface_hub.inference._providers", reason="pip install 'otel-genai[sdks]'")
+    sdks = ("openai.OpenAI", "anthropic.Anthropic", "groq.Groq", "together.Together")
+    clients = [pytest.importorskip(sdk.partition(".")[0]) for sdk in sdks]
+    urls = {helper.base_url for helpers in hub.PROVIDERS.values() for helper in helpers.values()}
+    urls |= {
+        str(getattr(client, sdk.partition(".")[2])(api_key="x").base_url)
+        for client, sdk in zip(clients, sdks, strict=True)
+    }
+    urls |= {one.value for one in importlib.import_module("cohere.environment").ClientEnvironment}
+    assert len(urls) > len(sdks)
+    for url in urls:
+        assert not Policy(KEYS, (str(urlsplit(url).hostname),)).trusts(url), url
 
 
 def test_nobody_is_trusted_if_none_is_listed():

@@ -12,9 +12,9 @@ import otel_genai
 HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
-    {"semconv", "content", "masking", "_guard", "_budget", "_baggage", "_servers"},
-    {"_prices", "_answers", "semconv_mcp", "semconv_old"},
-    {"_pricelist", "_upload", "_emitters"},
+    {"semconv", "content", "masking", "_guard", "_budget", "_servers"},
+    {"_prices", "_hosts", "_answers", "semconv_mcp", "semconv_old"},
+    {"_pricelist", "_baggage", "_upload", "_emitters"},
     {"settings", "_others", "_hooks", "_dimensions"},
     {"spec", "_tally", "_gate", "_cost", "_whose"},
     {"_telemetry"},
@@ -29,7 +29,7 @@ LAYERS = [
 ]
 ABOVE = {"testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp", "_report", "jsonlog"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
-FOR_PROVIDERS = {"semconv", "content", "spec", "providers/surface"}
+FOR_PROVIDERS = {"semconv", "content", "spec", "_hosts", "providers/surface"}
 ENGINE_ROOM = {
     "_others",
     "_tally",

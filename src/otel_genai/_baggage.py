@@ -5,11 +5,14 @@ It goes to hosts that are listed and to nobody else. What comes in is anybody's 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from otel_genai._hosts import CLOUDS, FURTHER, HOSTS
 
 HEADER = "baggage"
 LONGEST = 256
@@ -25,14 +28,6 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OCTETS = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
-_PROVIDERS = re.compile(
-    r"(.+\.)?(openai\.com|chatgpt\.com|anthropic\.com|claude\.com|googleapis\.com|mistral\.ai|cohere\.(com|ai)"
-    r"|groq\.com|deepseek\.com|x\.ai|perplexity\.ai|moonshot\.(ai|cn)|together\.(ai|xyz)|fireworks\.ai"
-    r"|openrouter\.ai|huggingface\.co|replicate\.com|cerebras\.ai|voyageai\.com|ollama\.com"
-    r"|(openai|cognitiveservices|services\.ai|models\.ai|inference\.ai)\.azure\.com"
-    r"|models\.github\.ai|bedrock[a-z-]*\.[a-z0-9.-]+\.amazonaws\.com(\.cn)?)"
-)
-"""Hosts of model providers: nothing is sent there, not even by a pattern that fits them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class Policy:
     def trusts(self, url: str) -> bool:
         """Whether what is asked of this address may have the header."""
         host = _host(url) if self.keys and self.hosts else None
-        return host is not None and not _PROVIDERS.fullmatch(host) and any(_fits(host, p) for p in self.hosts)
+        return host is not None and not _is_a_providers(host) and any(_fits(host, p) for p in self.hosts)
 
     def written(self, attributes: Mapping[str, Any], before: str = "") -> str:
         """Give the header's value: what others wrote before, and ours; no more than is believed when read."""
@@ -92,7 +87,7 @@ def key_problem(key: str) -> str:
 def host_problem(pattern: str) -> str:
     """Say why a pattern names no host; empty if it does."""
     host = pattern.removeprefix("*.").lower()
-    if _PROVIDERS.fullmatch(host):
+    if _is_a_providers(host):
         return f"{pattern!r} is a model provider's, and what is known of a call is never sent to one"
     if _HOST.fullmatch(host):
         return ""
@@ -124,6 +119,19 @@ def _host(url: str) -> str | None:
         return None
     is_clear = parts.scheme in ("http", "https") and "@" not in parts.netloc and _HOST.fullmatch(host)
     return host if is_clear else None
+
+
+@functools.cache
+def _providers() -> re.Pattern[str]:
+    """Give the hosts of model providers: nothing is sent there, not even by a pattern that fits them."""
+    known = "|".join(map(re.escape, [*FURTHER, *(host for host in HOSTS if host not in CLOUDS)]))
+    clouds = "|".join(map(re.escape, CLOUDS))
+    return re.compile(rf"(.+[.-])?({known})|bedrock[a-z-]*\.[a-z0-9.-]+\.({clouds})(\.cn)?")
+
+
+@functools.lru_cache(maxsize=1000)
+def _is_a_providers(host: str) -> bool:
+    return _providers().fullmatch(host) is not None
 
 
 def _fits(host: str, pattern: str) -> bool:

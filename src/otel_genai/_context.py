@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import context as otel
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 
-from otel_genai import _guard, _whose
+from otel_genai import _guard, _shared, _whose
 from otel_genai import settings as _settings
 from otel_genai._telemetry import active
 from otel_genai._whose import Value
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_genai._call import Call
+    from otel_genai._nesting import Asked
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 KEY = otel.create_key("otel_genai")
 _PLACES = {(mode.on_span, mode.on_event): mode for mode in Capture}
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+leave = _shared.leave
 
 
 class _Lent(threading.local):
@@ -48,7 +50,8 @@ class Scope:
     """The record: what is known to everything that runs within a block or a call."""
 
     __slots__ = (
-        "attributes", "below", "call", "capture", "frame", "open", "parent", "suppressed", "variables",
+        "asked", "attributes", "below", "call", "capture", "frame", "open", "parent", "suppressed",
+        "variables",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +78,7 @@ class Scope:
         self.capture: Capture | None = narrowed(parent.capture if parent else None, capture)
         self.call: Call | None = call or (parent.call if parent else None)
         self.frame = frame
+        self.asked: Asked | None = parent.asked if parent is not None and call is None else None
         self.open = True
 
     def holds(self) -> bool:
@@ -126,12 +130,6 @@ def carried(context: Context) -> Scope | None:
 def suppressed(context: Context) -> bool:
     """Whether OpenTelemetry's own switch keeps instrumentations quiet here."""
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
-
-
-def leave(context: Context, token: Any) -> None:
-    """Leave a context, unless the code that does so runs in another one: it is not ours to leave."""
-    if otel.get_current() is context:
-        otel.detach(token)
 
 
 def generator_frame() -> FrameType | None:

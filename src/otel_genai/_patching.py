@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ from otel_genai import _others
 from otel_genai._engine import Seam, wrap
 from otel_genai._telemetry import Telemetry
 from otel_genai.providers import REGISTRY, SDK_MODULES
-from otel_genai.spec import Provider
+from otel_genai.spec import Provider, Runs
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,22 @@ class Status:
 class _Installed:
     telemetry: Telemetry
     provider: Provider | None = None
-    patches: list[Patch] = field(default_factory=list)
+    patches: list[Patch | Attached] = field(default_factory=list)
     skipped: str = ""
+
+
+@dataclass(slots=True)
+class Attached:
+    """A framework whose callbacks tell us of its runs."""
+
+    target: str
+    runs: Runs
+    undo: Callable[[], None]
+
+    def restore(self) -> None:
+        """Be told no more."""
+        self.undo()
+        self.runs.close()
 
 
 _installed: dict[str, _Installed] = {}
@@ -117,6 +132,8 @@ def _imported(name: str, module: Any) -> None:
         for target, hook in provider.hooks.items():
             if target.partition(":")[0] == module.__name__:
                 _patch(installed, provider, target, Seam(installed.telemetry, provider, hook))
+        if module.__name__ in provider.attach:
+            _attach(installed, provider, module)
     except Exception as error:  # noqa: BLE001 (the guard)
         installed.telemetry.failed(name, "import", error)
 
@@ -137,6 +154,14 @@ def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -
         return
     original = vars(owner).get(name)
     installed.patches.append(Patch(target, owner, name, wrap(seam, owner, name), seam, original))
+
+
+def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
+    from otel_genai import _runs  # noqa: PLC0415 (programs without a framework need not wait for it)
+
+    runs = _runs.Runs(installed.telemetry, provider.name)
+    undo = provider.attach[module.__name__](module, runs)
+    installed.patches.append(Attached(module.__name__, runs, undo))
 
 
 def sdk_version(requires: str) -> str | None:

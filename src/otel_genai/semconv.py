@@ -242,6 +242,7 @@ CANCELLED = "cancelled"
 TRUNCATED = "truncated"
 FAILED = "failed"
 ERROR_TRUNCATED = "stream_truncated"
+ERROR_TOOL = "tool_error"
 
 # --- Events ----------------------------------------------------------------------------------------------
 

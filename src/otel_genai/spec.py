@@ -129,6 +129,61 @@ class Hook(Protocol):
         """Give what in the result is the answer."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """Something that a framework says has begun.
+
+    Args:
+        operation: what it is; None for a step that has no span of its own.
+        body: what its tables and readers read.
+        server: who is asked, if that is known.
+        stream: whether a model is asked for a stream.
+        shared: attributes of the run and of all that runs within.
+        is_remote: whether it is run elsewhere, so that the span is a client's.
+        size: how many models are asked together.
+        note: whatever the provider wants to find again, at what runs within.
+    """
+
+    operation: Operation | None = None
+    body: Body = field(default_factory=dict)
+    server: Server = Server("")
+    stream: bool = False
+    shared: Attributes = field(default_factory=dict)
+    is_remote: bool = False
+    size: int = 1
+    note: Any = None
+
+
+class Runs(Protocol):
+    """Where a framework's callbacks tell of runs, each by an id of the framework's."""
+
+    through: frozenset[str]
+    """The modules by way of which a callback is called: the framework's own are to be added."""
+    strict: bool
+    """Whether failures of ours are to be raised, as in our tests."""
+
+    def safely(self, what: Callable[..., None], *args: Any) -> None:
+        """Do what is ours in the midst of what is the caller's."""
+
+    def note(self, run: Any) -> Any:
+        """Give what was noted of a run; None for one that nobody has told of."""
+
+    def begin(self, run: Any, parent: Any, what: Run) -> None:
+        """Begin a run, and make it current for what runs within; a model's waits for the call of its SDK."""
+
+    def heard(self, run: Any) -> None:
+        """Take note that a model's answer has begun to come, or goes on."""
+
+    def done(self, run: Any, answer: Any = None, *, is_known: bool = False) -> None:
+        """End a run; of a model whose answer `is_known` beforehand nobody has asked anything."""
+
+    def failed(self, run: Any, error: BaseException, answer: Any = None) -> None:
+        """End a run that raised."""
+
+    def stopped(self, run: Any) -> None:
+        """End a run that was broken off on purpose."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """An SDK: its name, the versions it is tested with, and where its calls pass.
@@ -138,17 +193,19 @@ class Provider:
         requires: the SDK's distribution and versions, as in a dependency list.
         hooks: `module:Class.method` -> what is known about that seam.
         optional: hooks that not every supported version of the SDK has.
+        attach: module -> what has a framework's callbacks tell of its runs, and gives what undoes that.
     """
 
     name: str
     requires: str
-    hooks: Mapping[str, Hook]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
+    attach: Mapping[str, Callable[[Any, Runs], Callable[[], None]]] = field(default_factory=dict)
 
     @property
     def modules(self) -> frozenset[str]:
         """The modules whose import brings the hooks."""
-        return frozenset(target.partition(":")[0] for target in self.hooks)
+        return frozenset(target.partition(":")[0] for target in (*self.hooks, *self.attach))
 
 
 class Json:

@@ -7,6 +7,7 @@ REGISTRY = {
     "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
     "huggingface_hub": "otel_genai.providers.huggingface_hub",
+    "langchain": "otel_genai.providers.langchain",
     "litellm": "otel_genai.providers.litellm",
     "mistralai": "otel_genai.providers.mistralai",
     "ollama": "otel_genai.providers.ollama",
@@ -28,6 +29,7 @@ SDK_MODULES = {
         "huggingface_hub.inference._client",
         "huggingface_hub.inference._generated._async_client",
     ),
+    "langchain": ("langchain_core.tracers.context",),
     "litellm": ("litellm",),
     "mistralai": (
         "mistralai.client.chat",

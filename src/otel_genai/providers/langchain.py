@@ -1,0 +1,228 @@
+"""LangChain and LangGraph: workflows, agents, tools and retrievers, as LangChain's callbacks tell of them.
+
+The outermost run of a chain or a graph is a workflow, or an agent if it is one of `create_agent`; agents
+within are agents. The steps in between have no spans. The call of a model is told by the provider's own SDK,
+with the conversation and the agent that LangChain knows of; where no SDK that we see is beneath, as with a
+model in the program itself, it is told as LangChain tells it. A thread's id is the conversation's; an
+interrupt is no error.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from otel_genai import semconv as s
+from otel_genai.providers import _langchain_content as said
+from otel_genai.providers._langchain_models import CHAT, COMPLETION, asked
+from otel_genai.spec import Attributes, Operation, Provider, Run, Runs
+
+NAMELESS = ("Runnable", "LangGraph", "StateGraph", "CompiledStateGraph", "CompiledGraph", "Pregel")
+"""What the names of chains and graphs begin with that nobody has named."""
+STEPS = ("prompt", "parser")
+"""Types of runs that coordinate nothing, even if they stand alone."""
+CONVERSATIONS = ("thread_id", "session_id", "conversation_id")
+"""Where in a run's metadata its conversation is named; the same ones that LangSmith knows."""
+AGENTS = "langchain_create_agent"
+BUBBLE = "GraphBubbleUp"
+"""LangGraph's class of exceptions that are none, but its way of handing control upwards."""
+INTERRUPT = "GraphInterrupt"
+THROUGH = frozenset({"langchain_core.callbacks.manager", "otel_genai.providers.langchain"})
+
+# --- Chains, graphs and agents ---------------------------------------------------------------------------
+
+
+def chain(runs: Runs, serialized: Any, inputs: Any, **told: Any) -> None:
+    """Begin a chain, a graph, or a step of one."""
+    known = metadata(told)
+    above = runs.note(told.get("parent_run_id"))
+    name = told.get("name") or (serialized or {}).get("name")
+    operation = None
+    if is_agent(name, known, above):
+        operation, name = AGENT, agent(known) or name
+    elif above is None and told.get("run_type") not in STEPS:
+        operation = WORKFLOW
+    begin(runs, Run(operation=operation, body={"name": meaningful(name), "input": inputs}), told)
+
+
+def is_agent(name: Any, known: Mapping[str, Any], above: Any) -> bool:
+    """Whether a run is a whole agent, and not a step of it: both carry the agent's metadata."""
+    if agent(known) is not None:
+        return agent(known) == name or above is None
+    return known.get("ls_integration") == AGENTS and (above is None or name == "LangGraph")
+
+
+def agent(known: Mapping[str, Any]) -> Any:
+    """Give the name of the agent that a run is part of."""
+    return known.get("lc_agent_name")
+
+
+def conversation(known: Mapping[str, Any]) -> str | None:
+    """Give the id of the conversation that a run is part of."""
+    found = next((known[key] for key in CONVERSATIONS if known.get(key)), None)
+    return None if found is None else str(found)
+
+
+def metadata(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what LangChain knows of a run besides its type."""
+    return told.get("metadata") or {}
+
+
+def changed(note: Attributes, above: Attributes | None) -> Attributes:
+    """Give what is known of a run that is not already known around it."""
+    return {key: value for key, value in note.items() if value and (above is None or above.get(key) != value)}
+
+
+def meaningful(name: Any) -> str | None:
+    """Give the name of a chain or a graph, if somebody has given it one."""
+    return name if isinstance(name, str) and not name.startswith(NAMELESS) else None
+
+
+def ended(runs: Runs, outputs: Any = None, **told: Any) -> None:
+    """End a run of whatever kind."""
+    runs.done(told["run_id"], outputs)
+
+
+def failed(runs: Runs, error: BaseException, **told: Any) -> None:
+    """End a run that raised, were it only to hand control upwards."""
+    kinds = {cls.__name__ for cls in type(error).__mro__}
+    if INTERRUPT in kinds:
+        runs.stopped(told["run_id"])
+    elif BUBBLE in kinds:
+        runs.done(told["run_id"])
+    else:
+        runs.failed(told["run_id"], error)
+
+
+# --- Tools and retrievers --------------------------------------------------------------------------------
+
+
+def tool(runs: Runs, serialized: Any, input_str: str, **told: Any) -> None:
+    """Begin a tool."""
+    found, given = serialized or {}, told.get("inputs")
+    body = {
+        "name": found.get("name") or told.get("name"),
+        "description": found.get("description"),
+        "id": told.get("tool_call_id"),
+        "arguments": input_str if given is None else given,
+    }
+    begin(runs, Run(operation=TOOL, body=body), told)
+
+
+def retriever(runs: Runs, _: Any, query: str, **told: Any) -> None:
+    """Begin a search."""
+    begin(runs, Run(operation=RETRIEVAL, body={"query": query}, is_remote=True), told)
+
+
+def model(runs: Runs, serialized: Any, messages: Any, **told: Any) -> None:
+    """Begin to ask a chat model."""
+    begin(runs, asked(CHAT, serialized, messages, told), told)
+
+
+def text_model(runs: Runs, serialized: Any, prompts: Any, **told: Any) -> None:
+    """Begin to ask a model that completes text."""
+    begin(runs, asked(COMPLETION, serialized, prompts, told), told)
+
+
+def noted(known: Mapping[str, Any]) -> Attributes:
+    """Give what a run is part of."""
+    return {s.CONVERSATION_ID: conversation(known), s.AGENT_NAME: agent(known)}
+
+
+def begin(runs: Runs, what: Run, told: Mapping[str, Any]) -> None:
+    """Begin a run that is part of what its metadata says."""
+    what.note = noted(metadata(told))
+    what.shared = changed(what.note, runs.note(told.get("parent_run_id")))
+    runs.begin(told["run_id"], told.get("parent_run_id"), what)
+
+
+def token(runs: Runs, *_: Any, **told: Any) -> None:
+    """Take note that an answer goes on."""
+    runs.heard(told["run_id"])
+
+
+def answered(runs: Runs, result: Any, **told: Any) -> None:
+    """End the asking of a model; what comes out of LangChain's cache was asked of nobody."""
+    runs.done(told["run_id"], result, is_known=said.is_cached(result))
+
+
+# --- The declaration -------------------------------------------------------------------------------------
+
+WORKFLOW = Operation(
+    name=s.INVOKE_WORKFLOW,
+    request={"name": s.WORKFLOW_NAME},
+    inputs=said.inputs,
+    outputs=said.outputs,
+)
+AGENT = Operation(
+    name=s.INVOKE_AGENT,
+    request={"name": s.AGENT_NAME},
+    inputs=said.inputs,
+    outputs=said.outputs,
+)
+TOOL = Operation(
+    name=s.EXECUTE_TOOL,
+    constants={s.TOOL_TYPE: "function"},
+    request={"name": s.TOOL_NAME, "description": s.TOOL_DESCRIPTION, "id": s.TOOL_CALL_ID},
+    contents={s.TOOL_CALL_ARGUMENTS: said.arguments},
+    response=(said.called,),
+    results={s.TOOL_CALL_RESULT: said.result},
+    fault=said.fault,
+)
+RETRIEVAL = Operation(
+    name=s.RETRIEVAL,
+    contents={s.RETRIEVAL_QUERY_TEXT: said.query},
+    results={s.RETRIEVAL_DOCUMENTS: said.documents},
+)
+CALLBACKS: Mapping[str, Callable[..., None]] = {
+    "on_chain_start": chain,
+    "on_chain_end": ended,
+    "on_chain_error": failed,
+    "on_tool_start": tool,
+    "on_tool_end": ended,
+    "on_tool_error": failed,
+    "on_retriever_start": retriever,
+    "on_retriever_end": ended,
+    "on_retriever_error": failed,
+    "on_chat_model_start": model,
+    "on_llm_start": text_model,
+    "on_llm_new_token": token,
+    "on_stream_event": token,
+    "on_llm_end": answered,
+    "on_llm_error": failed,
+}
+
+
+def attach(module: Any, runs: Runs) -> Callable[[], None]:
+    """Have every callback manager that LangChain makes call us, too."""
+    runs.through |= THROUGH
+    base: Any = importlib.import_module("langchain_core.callbacks.base").BaseCallbackHandler
+    members = {name: _callback(runs, function) for name, function in CALLBACKS.items()}
+    # In the caller's own task: in a thread of an executor's, nothing could be made current.
+    options = {"run_inline": True, "raise_error": runs.strict, "__module__": __name__}
+    handler = type("OtelGenai", (base,), {**members, **options})()
+    variable: ContextVar[Any] = ContextVar("otel_genai", default=handler)
+    module.register_configure_hook(variable, inheritable=True)
+
+    def detach() -> None:
+        hooks = module._configure_hooks
+        hooks[:] = [hook for hook in hooks if hook[0] is not variable]
+
+    return detach
+
+
+def _callback(runs: Runs, function: Callable[..., None]) -> Callable[..., None]:
+    def tell(_: Any, *args: Any, **told: Any) -> None:
+        runs.safely(functools.partial(function, **told), runs, *args)
+
+    return tell
+
+
+PROVIDER = Provider(
+    "langchain",
+    requires="langchain-core >= 0.3",
+    attach={"langchain_core.tracers.context": attach},
+)
