@@ -16,7 +16,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
-from otel_genai import _answers, _bridge, _context, _guard, content
+from otel_genai import _answers, _bridge, _context, _guard, _nesting, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
 from otel_genai._gate import Cleaned, hush, is_hushed, within
@@ -65,7 +65,7 @@ class Call:
 
     def __init__(
         self, bound: Bound, attributes: Attributes, here: Context, around: _context.Scope | None,
-        frame: FrameType | None = None,
+        frame: FrameType | None = None, *, began: tuple[float, int] | None = None,
     ) -> None:  # fmt: skip
         """Begin: inside another call for the same thing, without a span of its own."""
         self.bound = bound
@@ -85,11 +85,10 @@ class Call:
         below = _context.carried(here) if frame is not None else None
         self.scope = _context.Scope(around, call=self, frame=frame, below=below)
         self.on_span = self.on_event = self.on_hook = False
-        self.outer = _outer(around, bound.operation.name) if around else None
+        self.outer = _nesting.outer(around, bound, self.attributes) if around else None
         self.span: Span = INVALID_SPAN
         self.context = here
-        self.started = perf_counter()
-        self._began = time_ns()
+        self.started, self._began = began or (perf_counter(), time_ns())
         if self.outer is None and _bridge.seen and (lent := _bridge.lend(bound, here, self.attributes)):
             self.span, self.bound = lent
         elif self.outer is None:
@@ -378,19 +377,3 @@ class _Unread:
     def add(self, event: Any) -> bool:  # noqa: ARG002 (it is not read)
         """Let one event pass."""
         return False
-
-
-def _outer(around: _context.Scope | None, operation: str) -> Call | None:
-    """Find the call within which another one for the same operation is no second one.
-
-    Only model calls are looked through: what a tool or an agent asks a model is a call of its own.
-    """
-    outer = around.call if around else None
-    while outer is not None and operation in s.MODEL_CALLS:
-        name = outer.bound.operation.name
-        if outer.open and (name == operation or {name, operation} <= s.INFERENCE):
-            return outer
-        if name not in s.MODEL_CALLS:
-            return None
-        outer = outer.scope.parent.call if outer.scope.parent else None
-    return None
