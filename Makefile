@@ -5,6 +5,7 @@ BIN := .venv/bin
 # Tests of one file share a process: what some of them prepare takes long. The tables of SDKs do not.
 PYTEST := pytest -n auto --dist loadfile
 SDKS := pytest -n auto tests/test_sdks.py
+ODD := tests/test_sdks_fuzz.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
 OF_SDKS := $(wildcard tests/providers/test_openai*.py tests/providers/test_anthropic*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
@@ -55,11 +56,11 @@ demo: .venv-demo/ready
 	@.venv-demo/bin/otel-genai demo --compose docker-compose.yml $(if $(LIVE),--live)
 
 test: lint types .venv/ready .venv-litellm/ready .venv-oldest/ready
-	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py
-	$(BIN)/$(SDKS)
-	.venv-litellm/bin/$(SDKS) tests/providers -k litellm
+	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py $(addprefix --ignore ,$(ODD))
+	$(BIN)/$(SDKS) $(ODD) -m "not soak"
+	.venv-litellm/bin/$(SDKS) $(ODD) tests/providers -m "not soak" -k litellm
 	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
-	.venv-oldest/bin/$(SDKS) -k "not odd_answers and not our_failures"
+	.venv-oldest/bin/$(SDKS) -k "not our_failures"
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -72,8 +73,10 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: .venv/ready pythons test-others
-	$(BIN)/$(PYTEST) -m soak
+soak: .venv/ready .venv-litellm/ready pythons test-others
+	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py $(addprefix --ignore ,$(ODD))
+	$(BIN)/pytest -n auto $(ODD) -m soak
+	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm
 
 # Beside the instrumentations of others, which would wake up in every other environment.
 .venv-others/ready: pyproject.toml
@@ -102,7 +105,7 @@ pythons: .venv/ready
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
 		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
 		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet \
-			--ignore tests/test_fuzz.py --ignore tests/test_faults.py || exit 1; \
+			--ignore tests/test_fuzz.py --ignore tests/test_faults.py $(addprefix --ignore ,$(ODD)) || exit 1; \
 	done
 
 # Every candidate in an environment of its own, with the versions of the first for everything they share.

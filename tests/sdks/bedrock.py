@@ -13,7 +13,6 @@ import inspect
 import io
 import json
 import struct
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +23,7 @@ import boto3
 import botocore.config
 import botocore.session
 
-from sdks.kit import Reply, Sdk, Way, fake
+from sdks.kit import Reply, Sdk, Way, fake, frame
 
 STREAM = "application/vnd.amazon.eventstream"
 RUNTIME, AGENTS = "bedrock-runtime", "bedrock-agent-runtime"
@@ -33,11 +32,8 @@ _KIND = b"\x0d:content-type\x07\x00\x10application/json\x0d:message-type\x07\x00
 
 
 def event(name: str, payload: bytes, kind: bytes = _KIND) -> bytes:
-    """Write one event as AWS does: https://smithy.io/2.0/aws/amazon-eventstream.html."""
-    headers = b"\x0b:event-type\x07" + struct.pack(">H", len(name)) + name.encode() + kind
-    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
-    return message + struct.pack(">I", zlib.crc32(message))
+    """Write one event."""
+    return frame(b"\x0b:event-type\x07" + struct.pack(">H", len(name)) + name.encode() + kind, payload)
 
 
 def events(name: str) -> tuple[bytes, ...]:
@@ -587,6 +583,15 @@ WAYS = [
                 "gen_ai.provider.name": "aws.bedrock",
             },
         },
+        query=PROMPT,
+        documents=[
+            {
+                "score": 0.62,
+                "content": "Artichokes, says the artichoke, are boiled.",
+                "location": {"s3Location": {"uri": "s3://kitchen/artichoke.txt"}, "type": "S3"},
+                "metadata": {"x-amz-bedrock-kb-data-source-id": "VYV3J5D9O6"},
+            }
+        ],
     ),
     Way(
         "generate",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
+import struct
+import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,8 @@ from typing import Any
 
 FAKES = Path(__file__).parent.parent / "fakes"
 COLOURS = ("sync", "async")
+BODILESS = (204, 304)
+"""Statuses of answers that have no body."""
 
 
 def fake(name: str) -> bytes:
@@ -31,12 +35,20 @@ def events(body: bytes) -> tuple[bytes, ...]:
     return tuple(event + b"\n\n" for event in body.split(b"\n\n") if event.strip())
 
 
+def frame(headers: bytes, payload: bytes) -> bytes:
+    """Write one message as AWS does: https://smithy.io/2.0/aws/amazon-eventstream.html."""
+    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
 @dataclass(frozen=True)
 class Reply:
     """One answer of the server.
 
     Args:
         body: all of it.
+        kind: the content type; None where none is said.
         pieces: the same as it comes, piece by piece, where it is a stream.
         is_cut: whether the connection is closed in its midst.
         is_held: whether nothing comes after the first piece, or nothing at all, until the server ends.
@@ -44,7 +56,7 @@ class Reply:
 
     body: bytes = b""
     status: int = 200
-    kind: str = "application/json"
+    kind: str | None = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     pieces: tuple[bytes, ...] = ()
     is_cut: bool = False
@@ -60,11 +72,12 @@ class Way:
         call: calls, given a client; what it gives is awaited where it can be.
         replies: what the server answers, in their order.
         span: `name`, and `attributes`: all that the span has with capture off, but for times and the server.
-        input, output, system, tools: the content, with capture on.
+        input, output, system, tools, query, documents: the content, with capture on.
         stream: whether there is something to iterate over, in what `call` gives.
         events: where that is.
         colours: in which colours the SDK has it.
         cut: how a stream that ends too early ends, where that is not as of the SDK's others.
+        is_local: whether no server is asked: what is called is in this process.
     """
 
     name: str
@@ -75,10 +88,13 @@ class Way:
     output: Any = None
     system: Any = None
     tools: Any = None
+    query: Any = None
+    documents: Any = None
     stream: bool = False
     events: Callable[[Any], Any] = lambda result: result
     colours: Sequence[str] = COLOURS
     cut: str | None = None
+    is_local: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,16 +122,29 @@ class Sdk:
     close: Callable[[Any], Any] = lambda client: None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Be quiet about clients that have left."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 class Wire:
     """A server on this machine; keeps what it was asked."""
 
     def __init__(self, replies: Sequence[Reply], random: frozenset[str]) -> None:
         """Answer with these, the last one again and again."""
-        self.replies = list(replies)
+        self.answer(replies)
         self.random = random | {"host", "date", "content-length", "transfer-encoding", "user-agent"}
-        self.requests: list[dict[str, Any]] = []
         self.held, self.released = threading.Event(), threading.Event()
         self.url = ""
+
+    def answer(self, replies: Sequence[Reply]) -> None:
+        """Answer with these from now on, and forget what was asked before."""
+        self.replies = list(replies)
+        self.requests: list[dict[str, Any]] = []
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Wire]:
@@ -124,6 +153,7 @@ class Wire:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # it would wait for the client, on a connection that is kept
 
             def do_POST(self) -> None:
                 wire._answer(self)
@@ -136,8 +166,7 @@ class Wire:
             def log_message(self, *_: Any) -> None:
                 """Keep quiet."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         self.url = f"http://127.0.0.1:{server.server_port}"
@@ -166,15 +195,21 @@ class Wire:
             self.released.wait(30)
         handler.send_response(reply.status)
         for name, value in {"content-type": reply.kind, **reply.headers}.items():
-            handler.send_header(name, value)
-        if not reply.pieces:
+            if value is not None:
+                handler.send_header(name, value)
+        with contextlib.suppress(OSError):  # the client has seen enough
+            self._send(handler, reply)
+
+    def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        if reply.status in BODILESS:
+            handler.end_headers()
+        elif not reply.pieces:
             handler.send_header("content-length", str(len(reply.body)))
             handler.end_headers()
             handler.wfile.write(reply.body)
-            return
-        handler.send_header("transfer-encoding", "chunked")
-        handler.end_headers()
-        with contextlib.suppress(OSError):  # the client has seen enough
+        else:
+            handler.send_header("transfer-encoding", "chunked")
+            handler.end_headers()
             for piece in reply.pieces:
                 handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 handler.wfile.flush()
@@ -197,37 +232,3 @@ def _body(handler: BaseHTTPRequestHandler, headers: Mapping[str, str]) -> bytes:
         handler.rfile.readline()
     handler.rfile.readline()
     return read
-
-
-def mutated(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give a JSON body with one thing in it that is not what it should be, place by place."""
-    whole = json.loads(body)
-    for path in _places(whole):
-        for name, odd in ODD.items():
-            copy = json.loads(body)
-            at: Any = copy
-            for key in path[:-1]:
-                at = at[key]
-            if odd is GONE:
-                del at[path[-1]]
-            else:
-                at[path[-1]] = odd
-            yield f"{'.'.join(map(str, path))}={name}", json.dumps(copy).encode()
-
-
-GONE: Any = object()
-ODD: dict[str, Any] = {
-    "gone": GONE, "null": None, "text": "odd \ud83e\udd16", "number": -7, "large": 2**70, "decimal": 0.5,
-    "list": [None, {}], "object": {"odd": [1]}, "true": True,
-}  # fmt: skip
-
-
-def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if path:
-        yield path
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _places(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value[:2]):
-            yield from _places(item, (*path, index))
