@@ -10,14 +10,16 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
 OF_SDKS := $(wildcard tests/providers/test_openai*.py tests/providers/test_anthropic*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
+FRAMEWORKS := tests/test_rag.py
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo test lint types format soak pythons test-others bench bench-stack stack stack-down clean
+.PHONY: help demo rag test lint types format soak pythons test-others bench bench-stack stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
+	@echo "make rag             a web service with a vector store on a stand-in; STACK=1, SERVE=1, LIVE=1"
 	@echo "make test            set up, then lint, types and tests"
 	@echo "make lint types      each alone; make format mends what can be mended"
 	@echo "make soak            what takes longer, and every Python that is supported"
@@ -47,6 +49,13 @@ help:
 	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm
 	@touch $@
 
+# Vector stores and frameworks bring much along.
+.venv-frameworks/ready: pyproject.toml examples/rag/requirements.txt
+	$(PYTHON) -m venv --clear .venv-frameworks
+	.venv-frameworks/bin/pip install --quiet --upgrade pip
+	.venv-frameworks/bin/pip install --quiet --editable '.[test,frameworks]' --requirement examples/rag/requirements.txt
+	@touch $@
+
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
@@ -55,9 +64,18 @@ help:
 demo: .venv-demo/ready
 	@.venv-demo/bin/otel-genai demo --compose docker-compose.yml $(if $(LIVE),--live)
 
-test: lint types .venv/ready .venv-litellm/ready .venv-oldest/ready
+.venv-rag/ready: pyproject.toml examples/rag/requirements.txt
+	$(PYTHON) -m venv --clear .venv-rag
+	.venv-rag/bin/pip install --quiet --editable '.[cost,distro,view]' --requirement examples/rag/requirements.txt
+	@touch $@
+
+rag: .venv-rag/ready
+	@.venv-rag/bin/python examples/rag $(if $(STACK),--stack) $(if $(SERVE),--serve) $(if $(LIVE),--live)
+
+test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-oldest/ready
 	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py $(addprefix --ignore ,$(ODD))
 	$(BIN)/$(SDKS) $(ODD) -m "not soak"
+	.venv-frameworks/bin/$(PYTEST) -m "not soak" $(FRAMEWORKS)
 	.venv-litellm/bin/$(SDKS) $(ODD) tests/providers -m "not soak" -k litellm
 	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
 	.venv-oldest/bin/$(SDKS) -k "not our_failures"
