@@ -30,12 +30,33 @@ METHODS = [
 ]
 
 
+def fresh(code):
+    """Run a program of its own, and give what it printed."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 def test_all_is_sorted_and_complete():
-    """What is not a module and has no underscore is exported."""
-    names = [
-        name for name, value in vars(otel_genai).items() if not inspect.ismodule(value) and name[0] != "_"
-    ]
+    """What is not a module and has no underscore is exported, and is there before it is imported."""
+    names = [name for name in dir(otel_genai) if name[0] != "_" and name != "TYPE_CHECKING"]
+    names = [name for name in names if not inspect.ismodule(getattr(otel_genai, name))]
     assert otel_genai.__all__ == sorted(names)
+    done = fresh("from otel_genai import *; print(*sorted(n for n in dir() if n[0] != '_'))")
+    assert done.split() == otel_genai.__all__
+
+
+def test_what_is_imported_later_looks_as_if_it_were_there():
+    """A program that asks for a name or a module of ours gets it, and a slip is told as everywhere."""
+    ways = """
+import otel_genai
+assert {"agent", "Provider"} <= set(dir(otel_genai)) and "agent" not in vars(otel_genai)
+assert otel_genai.agent is otel_genai.agent is vars(otel_genai)["agent"]
+assert otel_genai.spec.Provider is otel_genai.Provider
+try:
+    otel_genai.agents
+except AttributeError as error:
+    print(error)
+"""
+    assert fresh(ways) == "module 'otel_genai' has no attribute 'agents'\n"
 
 
 @pytest.mark.parametrize("thing", PUBLIC + METHODS, ids=lambda thing: thing.__qualname__)

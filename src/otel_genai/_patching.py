@@ -9,16 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
-from packaging.requirements import Requirement
 
 from otel_genai import _others
-from otel_genai._engine import Seam, wrap
-from otel_genai._telemetry import Telemetry
 from otel_genai.providers import REGISTRY, SDK_MODULES
-from otel_genai.spec import Provider, Runs
+
+if TYPE_CHECKING:
+    from otel_genai._engine import Seam
+    from otel_genai._runs import Runs
+    from otel_genai._telemetry import Telemetry
+    from otel_genai.spec import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -129,16 +131,19 @@ def _imported(name: str, module: Any) -> None:
             logger.warning("otel-genai leaves %s alone: %s", name, unfit)
         if installed.skipped:
             return
-        for target, hook in provider.hooks.items():
+        installed.telemetry.prepare()
+        for target in provider.hooks:
             if target.partition(":")[0] == module.__name__:
-                _patch(installed, provider, target, Seam(installed.telemetry, provider, hook))
+                _patch(installed, provider, target)
         if module.__name__ in provider.attach:
             _attach(installed, provider, module)
     except Exception as error:  # noqa: BLE001 (the guard)
         installed.telemetry.failed(name, "import", error)
 
 
-def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -> None:
+def _patch(installed: _Installed, provider: Provider, target: str) -> None:
+    from otel_genai import _engine  # noqa: PLC0415 (programs without an SDK need not wait for it)
+
     module, _, path = target.partition(":")
     *parents, name = path.split(".")
     owner: Any = sys.modules[module]
@@ -152,8 +157,9 @@ def _patch(installed: _Installed, provider: Provider, target: str, seam: Seam) -
         installed.skipped = f"{module} {sdk_version(provider.requires)} has no {path}"
         logger.warning("otel-genai cannot see %s: %s", target, installed.skipped)
         return
+    seam = _engine.Seam(installed.telemetry, provider, provider.hooks[target])
     original = vars(owner).get(name)
-    installed.patches.append(Patch(target, owner, name, wrap(seam, owner, name), seam, original))
+    installed.patches.append(Patch(target, owner, name, _engine.wrap(seam, owner, name), seam, original))
 
 
 def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
@@ -166,6 +172,8 @@ def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
 
 def sdk_version(requires: str) -> str | None:
     """Give the installed version of the distribution that a requirement names."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 (programs without an SDK do not need it)
+
     try:
         return version(Requirement(requires).name)
     except PackageNotFoundError:
@@ -174,6 +182,8 @@ def sdk_version(requires: str) -> str | None:
 
 def _unfit(provider: Provider) -> str:
     """Say why an SDK's version is not one we know, if it is not."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 (as above)
+
     found = sdk_version(provider.requires)
     if found is None or Requirement(provider.requires).specifier.contains(found, prereleases=True):
         return ""

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs, metrics, trace
@@ -20,8 +20,8 @@ from otel_genai.settings import Settings, from_env
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Counter, Histogram, MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
     from otel_genai._cost import Costs
     from otel_genai._upload import Uploads
@@ -48,12 +48,10 @@ class Telemetry:
         """Take the given providers, or the global ones, which may also be set up later."""
         from otel_genai import __version__ as version  # noqa: PLC0415 (the package imports this module)
 
-        schema = s.SCHEMA_URLS[settings.semconv]
         self.settings = settings
-        prices = self._edition() if settings.is_priced else None
-        self.tracer = trace.get_tracer(SCOPE, version, tracer_provider, schema, prices)
-        self._meter = metrics.get_meter(SCOPE, version, meter_provider, schema, prices)
-        self._events = _logs.get_logger(SCOPE, version, logger_provider, schema)
+        self._version, self._schema = version, s.SCHEMA_URLS[settings.semconv]
+        self._providers = tracer_provider, meter_provider
+        self._events = _logs.get_logger(SCOPE, version, logger_provider, self._schema)
         self._instruments: dict[str, Any] = {}
         self._tallies = _tally.of(meter_provider)
         self.caps = self._tallies.caps
@@ -62,15 +60,35 @@ class Telemetry:
         self.failures: dict[tuple[str, str], int] = {}
         self.off: set[tuple[str, str]] = set()
         self._strict = os.environ.get(STRICT) == "1"
-        self.costs = self._priced() if settings.is_priced else None
         self.uploads = self._uploaded() if settings.completion_hook is not None else None
 
-    def _edition(self) -> dict[str, str]:
+    def prepare(self) -> None:
+        """Make what the first call would have to wait for, as a program that makes no call need not."""
+        _ = self.tracer, self._meter, self.costs
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        """What makes spans."""
+        return trace.get_tracer(SCOPE, self._version, self._providers[0], self._schema, self._edition)
+
+    @cached_property
+    def _meter(self) -> Meter:
+        return metrics.get_meter(SCOPE, self._version, self._providers[1], self._schema, self._edition)
+
+    @cached_property
+    def _edition(self) -> dict[str, str] | None:
+        """Say which prices are in use."""
+        if not self.settings.is_priced:
+            return None
         from otel_genai import _cost  # noqa: PLC0415 (programs without prices need not wait for it)
 
         return _cost.scope()
 
-    def _priced(self) -> Costs | None:
+    @cached_property
+    def costs(self) -> Costs | None:
+        """What counts what calls cost; None where they have no prices."""
+        if not self.settings.is_priced:
+            return None
         from otel_genai import _cost  # noqa: PLC0415 (as above)
 
         histogram = self.histogram(s.OPERATION_COST) if self.settings.cost_histogram else None

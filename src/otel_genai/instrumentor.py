@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Collection
 from threading import Thread
 from time import monotonic
@@ -12,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_genai import _outgoing, _patching, _telemetry, _threads
+from otel_genai import _patching, _telemetry
 from otel_genai._processor import ContextProcessor
 from otel_genai.providers import REGISTRY
 from otel_genai.settings import VARIABLES, Settings, from_env
-from otel_genai.spec import Provider
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
+
+    from otel_genai.spec import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -56,26 +59,49 @@ def instrument(
     chosen = settings if settings is not None else from_env(**overrides)
     _check_disabled(chosen, strict=settings is not None or "disabled" in overrides)
     wanted = {_name(provider): provider for provider in providers or REGISTRY}
-    _outgoing.install(chosen.baggage, chosen.baggage_hosts)
-    (_threads.install if chosen.threads else _threads.remove)()
+    _carry(chosen)
     telemetry = _telemetry.Telemetry(chosen, tracer_provider, meter_provider, logger_provider)
     _telemetry.use(telemetry)
     for name, provider in wanted.items():
         if name in chosen.disabled:
             _patching.remove(name)
         else:
-            _patching.install(name, telemetry, provider if isinstance(provider, Provider) else None)
+            _patching.install(name, telemetry, None if isinstance(provider, str) else provider)
     if tracer_provider is None:
         _say_if_nothing_is_set_up()
 
 
 def _name(provider: str | Provider) -> str:
+    if isinstance(provider, str) and provider in REGISTRY:
+        return provider
+    from otel_genai.spec import Provider  # noqa: PLC0415 (slow to import, and few have one of their own)
+
     if isinstance(provider, Provider):
         return provider.name
-    if provider not in REGISTRY:
-        msg = f"no provider {provider!r}; known are {', '.join(REGISTRY)}"
-        raise ValueError(msg)
-    return provider
+    msg = f"no provider {provider!r}; known are {', '.join(REGISTRY)}"
+    raise ValueError(msg)
+
+
+def _carry(settings: Settings) -> None:
+    """Have the context go along as the settings say; what nobody has asked for is not imported."""
+    if settings.threads:
+        from otel_genai import _threads  # noqa: PLC0415 (only programs that ask for it wait for it)
+
+        _threads.install()
+    else:
+        _stop("_threads")
+    if settings.baggage:
+        from otel_genai import _outgoing  # noqa: PLC0415 (as above)
+
+        _outgoing.install(settings.baggage, settings.baggage_hosts)
+    else:
+        _stop("_outgoing")
+
+
+def _stop(module: str) -> None:
+    """Undo what a module of ours has done, if anybody ever imported it."""
+    if f"otel_genai.{module}" in sys.modules:
+        importlib.import_module(f"otel_genai.{module}").remove()
 
 
 def _check_disabled(settings: Settings, *, strict: bool) -> None:
@@ -108,8 +134,8 @@ def uninstrument(*providers: str | Provider) -> None:
     for name in [_name(provider) for provider in providers] or _patching.installed():
         _patching.remove(name)
     if not providers:
-        _threads.remove()
-        _outgoing.remove()
+        _stop("_threads")
+        _stop("_outgoing")
 
 
 def providers() -> list[_patching.Status]:

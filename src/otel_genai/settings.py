@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args
 
-from otel_genai import _baggage, _servers, masking
+from otel_genai import _servers, masking
 from otel_genai import semconv as s
 from otel_genai.semconv import Generation
 
@@ -146,24 +146,33 @@ def _attributes(value: object) -> tuple[str, ...]:
 
 def _keys(value: object) -> tuple[str, ...]:
     """Read names of attributes that may be sent."""
-    return _without(_attributes(value), _baggage.key_problem)
+    names = _attributes(value)
+    if names:
+        from otel_genai import _baggage  # noqa: PLC0415 (only programs that send some wait for it)
+
+        _refuse(names, _baggage.key_problem)
+    return names
 
 
 def _hosts(value: object) -> tuple[str, ...]:
-    return _without(_names(value), _baggage.host_problem)
+    names = _names(value)
+    if names:
+        from otel_genai import _baggage  # noqa: PLC0415 (as above)
+
+        _refuse(names, _baggage.host_problem)
+    return names
 
 
-def _without(names: tuple[str, ...], problem: Callable[[str], str | None]) -> tuple[str, ...]:
+def _refuse(names: tuple[str, ...], problem: Callable[[str], str | None]) -> None:
     """Say what is wrong with the first of the names that cannot be used."""
     for name in names:
         if said := problem(name):
             raise ValueError(said)
-    return names
 
 
 def _cost(value: object) -> bool | None:
-    if value is None:
-        return None
+    if not (flag := _flag(value)):
+        return flag
     from otel_genai import _pricelist  # noqa: PLC0415 (only programs that ask for it wait for it)
 
     return _pricelist.wanted(value)
