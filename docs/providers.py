@@ -22,6 +22,8 @@ PAGE = Path(__file__).with_suffix(".md")
 MISSING: dict[str, str] = {
     "anthropic": "message batches and `count_tokens` infer nothing when they are called, and have no span",
     "bedrock": "batches, asynchronous invocations and streams in both directions",
+    "chromadb": "what is added, changed and fetched by its id; Chroma's own spans of its methods, where "
+    "those are on, stay",
     "cohere": "`embed_stream`, `parse`, `generate`, `classify`, `summarize` and raw responses; the "
     "chats of a client that was made before `instrument()`, as the SDK binds them to it then",
     "google_genai": "the Live API, images, videos and batches; what was answered where the raw HTTP response "
@@ -38,6 +40,9 @@ MISSING: dict[str, str] = {
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",
     "openai": "realtime, assistants and compacting; conversations, which ask no model",
+    "pinecone": "what is written, listed and fetched; the name of an index whose host is not one of "
+    "Pinecone's; the SDK before version 9",
+    "qdrant": "what is written, scrolled and fetched; models in the process that make vectors of texts",
     "together": "batches, videos, realtime, fine-tuning, and the old SDK before version 2",
 }
 """What is not seen, and why."""
@@ -89,7 +94,8 @@ def attributes(module: ModuleType) -> list[str]:
     """Name the attributes that the files of a provider speak of."""
     spoken = {getattr(semconv, name) for file in files(module) for name in spoken_of(file)}
     told = {value for value in spoken if isinstance(value, str) and value.partition(".")[0] in ROOTS}
-    content = {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES}
+    searches = operations(module) == [semconv.RETRIEVAL]
+    content = set() if searches else {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES}
     return sorted(value for value in told | content if "." in value and value != semconv.AWS_BEDROCK)
 
 

@@ -1,5 +1,6 @@
 """The code in the documents runs as it is written."""
 
+import json
 import os
 import re
 import runpy
@@ -87,6 +88,22 @@ def test_a_model_in_the_process_is_told(library):
         point.metric for point in sent.points if "cost" in point.metric or "priced" in point.metric
     } == set()
     assert {point.value for point in sent.points if point.metric == s.CALLS.name} == {1}
+
+
+def test_a_search_by_hand_is_told():
+    """The example's span has what was searched and found; the vector is nowhere."""
+    (code,) = re.findall(r"```python\n(.*?)```", (HOME / "docs" / "retrieval.md").read_text(), re.DOTALL)
+    sent = run(code)
+    (span,) = sent.spans
+    assert (span.name, span.kind) == ("retrieval notes", "CLIENT")
+    assert json.loads(span.attributes.pop(s.RETRIEVAL_DOCUMENTS)) == [
+        {"id": "7", "distance": 0.1},
+        {"id": "9", "distance": 0.4},
+    ]
+    assert span.attributes == {
+        s.OPERATION_NAME: s.RETRIEVAL, s.DATA_SOURCE_ID: "notes", s.RETRIEVAL_TOP_K: 3,
+        s.RETRIEVAL_QUERY_TEXT: "Why is the sky blue?",
+    }  # fmt: skip
 
 
 def test_settings_table_is_complete():

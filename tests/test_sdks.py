@@ -57,7 +57,7 @@ def test_every_provider_is_in_the_tables(name: str) -> None:
     """A provider without a file here is tested by nobody."""
     requires = importlib.import_module(REGISTRY[name]).PROVIDER.requires
     if sdk_version(requires) is None or isinstance(FAILED.get(name), ModuleNotFoundError):
-        pytest.skip(f"needs {requires}: pip install 'otel-genai[sdks]'; litellm where nothing else is")
+        pytest.skip(f"needs {requires}: pip install 'otel-genai[sdks,frameworks]'; litellm by itself")
     assert FAILED.get(name) is None
     assert name in SDKS
 

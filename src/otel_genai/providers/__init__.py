@@ -3,6 +3,7 @@
 REGISTRY = {
     "anthropic": "otel_genai.providers.anthropic",
     "bedrock": "otel_genai.providers.bedrock",
+    "chromadb": "otel_genai.providers.chromadb",
     "cohere": "otel_genai.providers.cohere",
     "google_genai": "otel_genai.providers.google_genai",
     "groq": "otel_genai.providers.groq",
@@ -12,12 +13,15 @@ REGISTRY = {
     "mistralai": "otel_genai.providers.mistralai",
     "ollama": "otel_genai.providers.ollama",
     "openai": "otel_genai.providers.openai",
+    "pinecone": "otel_genai.providers.pinecone",
+    "qdrant": "otel_genai.providers.qdrant",
     "together": "otel_genai.providers.together",
 }
 
 SDK_MODULES = {
     "anthropic": ("anthropic",),
     "bedrock": ("aiobotocore.client", "botocore.client"),
+    "chromadb": ("chromadb.api.models.Collection", "chromadb.api.models.AsyncCollection"),
     "cohere": ("cohere.client", "cohere.base_client", "cohere.v2.client"),
     "google_genai": (
         "google.genai.models",
@@ -30,7 +34,7 @@ SDK_MODULES = {
         "huggingface_hub.inference._generated._async_client",
     ),
     "langchain": ("langchain_core.tracers.context",),
-    "litellm": ("litellm",),
+    "litellm": ("litellm", "litellm.main", "litellm.responses.main"),
     "mistralai": (
         "mistralai.client.chat",
         "mistralai.client.fim",
@@ -48,6 +52,14 @@ SDK_MODULES = {
     ),
     "ollama": ("ollama._client",),
     "openai": ("openai",),
+    "pinecone": (
+        "pinecone.index",
+        "pinecone.async_client.async_index",
+        "pinecone.grpc",
+        "pinecone.client.documents",
+        "pinecone.async_client.documents",
+    ),
+    "qdrant": ("qdrant_client.qdrant_client", "qdrant_client.async_qdrant_client"),
     "together": ("together",),
 }
 """The modules whose import brings a provider's hooks; a test compares them with the hooks themselves."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from otel_genai import content
 from otel_genai import semconv as s
+from otel_genai.providers import _search
 from otel_genai.providers._bedrock_errors import error
 from otel_genai.spec import Attributes, Body, Operation, Row, items, plain
 
@@ -130,6 +131,24 @@ def retrieval(body: Body) -> Attributes:
     }
 
 
+def sought(body: Body) -> Any:
+    """Read the text searched for."""
+    return _dug(body, "retrievalQuery", "text")
+
+
+def retrieved(r: Any) -> list[dict[str, Any]]:
+    """Read what was found, and where it stands."""
+    return [
+        _search.document(
+            score=one.get("score"),
+            content=_dug(one, "content", "text"),
+            location=one.get("location"),
+            metadata=one.get("metadata"),
+        )
+        for one in items([plain(one) for one in r.retrievalResults])
+    ]
+
+
 def generation(body: Body) -> Body:
     """Lay the settings of a generation flat, from a knowledge base or from documents sent along."""
     both = body.get("retrieveAndGenerateConfiguration")
@@ -210,7 +229,7 @@ AGENT = Operation(
     fold=AgentFold,
     error=error,
 )
-RETRIEVE = Operation(name=s.RETRIEVAL, derived=retrieval, error=error)
+RETRIEVE = _search.operation({}, retrieval, sought, retrieved, error)
 GENERATE = Operation(
     name=s.CHAT,
     request={
