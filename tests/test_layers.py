@@ -13,7 +13,7 @@ HOME = Path(otel_genai.__file__).parent
 FILES = {str(path.relative_to(HOME).with_suffix("")): path for path in sorted(HOME.rglob("*.py"))}
 LAYERS = [
     {"semconv", "content", "masking", "_guard", "_budget", "_servers", "_shared"},
-    {"_prices", "_hosts", "_answers", "semconv_mcp", "semconv_old"},
+    {"_prices", "_hosts", "_answers", "judges", "semconv_mcp", "semconv_old"},
     {"_pricelist", "_baggage", "_upload", "_emitters"},
     {"settings", "_others", "_hooks", "_dimensions", "_nesting"},
     {"spec", "_tally", "_gate", "_cost", "_whose"},
@@ -22,10 +22,21 @@ LAYERS = [
     {"_bodies", "_bridge"},
     {"_streams", "_call", "_threads", "_processor", "_outgoing", "_evaluation"},
     {"_passing"},
-    {"_engine", "_runs"},
+    {"_engine", "_runs", "_judging"},
     {"_patching", "_manual"},
     {"instrumentor"},
-    {"__init__", "testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp", "_report", "jsonlog"},
+    {
+        "__init__",
+        "testing",
+        "cli",
+        "_doctor",
+        "_figures",
+        "_view",
+        "_receiver",
+        "_otlp",
+        "_report",
+        "jsonlog",
+    },
 ]
 ABOVE = {"testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp", "_report", "jsonlog"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
@@ -39,6 +50,7 @@ ENGINE_ROOM = {
     "_call",
     "_engine",
     "_evaluation",
+    "_judging",
     "_manual",
     "_patching",
     "_runs",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import otel_genai
-from otel_genai import Capture, Settings, _pricelist, masking, settings
+from otel_genai import Capture, Settings, _pricelist, judges, masking, settings
 from otel_genai._gate import Gate
 from otel_genai.settings import VARIABLES, from_env
 
@@ -56,6 +56,9 @@ GOOD = [
     ("cost", "false", False),
     ("cost", "true", True),
     ("cost_histogram", "true", True),
+    ("judges", "length, JSON,", (judges.BUILT_IN["length"], judges.BUILT_IN["json"])),
+    ("judge_sample", "0.1", 0.1),
+    ("judge_budget", "600", 600),
     (
         "hosts",
         "LLM.corp.example=vllm, 10.0.0.7:8000=ollama,[fd00::7]:1234 = lm_studio,",
@@ -94,6 +97,14 @@ BAD = [
     ("hosts", "a", f"'' {NO_PROVIDER}", "{}"),
     ("hosts", "a=my llm", f"'my llm' {NO_PROVIDER}", "{}"),
     ("hosts", "a=VLLM", f"'VLLM' {NO_PROVIDER}", "{}"),
+    (
+        "judges",
+        "lenght",
+        "'lenght' is no judge: give length, refusal, json, context or a function of an answer",
+        "()",
+    ),
+    ("judge_sample", "2", "'2' is not a share from 0 to 1", "1.0"),
+    ("judge_budget", "0", "'0' is not a whole number of 1 or more", "60"),
     ("content_budget", "-5", "'-5' is not a number of bytes (256 or more)", None),
     ("content_budget", "8k", "'8k' is not a number of bytes (256 or more)", None),
     ("mask", "emails", MASKER, None),
@@ -132,6 +143,9 @@ OTHERS = {
     "completion_hook": (HOOK, "upload"),
     "stream_usage": (False, "true"),
     "hosts": ({"a": "vllm"}, "b=ollama"),
+    "judges": ((judges.length(5),), "length"),
+    "judge_sample": (0.5, "0.1"),
+    "judge_budget": (5, "7"),
 }
 every = pytest.mark.parametrize("name", VARIABLES)
 
@@ -170,6 +184,9 @@ def test_the_defaults_are_the_safe_choice():
         "completion_hook": None,
         "stream_usage": False,
         "hosts": {},
+        "judges": (),
+        "judge_sample": 1.0,
+        "judge_budget": 60,
     }
 
 
@@ -199,6 +216,9 @@ def test_every_setting_has_its_variable():
         "completion_hook": "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK",
         "stream_usage": "OTEL_GENAI_STREAM_USAGE",
         "hosts": "OTEL_GENAI_HOSTS",
+        "judges": "OTEL_GENAI_JUDGES",
+        "judge_sample": "OTEL_GENAI_JUDGE_SAMPLE",
+        "judge_budget": "OTEL_GENAI_JUDGE_BUDGET",
     }
     assert list(VARIABLES) == [field.name for field in dataclasses.fields(Settings)]
 

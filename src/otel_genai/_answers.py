@@ -17,7 +17,16 @@ last: ContextVar[tuple[SpanContext, Mapping[str, Any]] | None] = ContextVar("ote
 """The span and the attributes of the last inference that ended here."""
 
 
+def judged(call: Call) -> bool:
+    """Whether somebody in this process wants to read what a call says."""
+    judging = call.bound.telemetry.judging
+    return judging is not None and judging.wants(call)
+
+
 def ended(call: Call, found: Mapping[str, Any]) -> None:
     """Take note of a call that has ended."""
+    judging = call.bound.telemetry.judging
+    if call.judged and judging is not None:
+        judging.take(call, found)
     if call.bound.operation.name in s.INFERENCE:
         last.set((call.span.get_span_context(), found))

@@ -50,6 +50,7 @@ class Call:
         "fold",
         "found",
         "hushed",
+        "judged",
         "on_event",
         "on_hook",
         "on_span",
@@ -106,6 +107,7 @@ class Call:
                 bound.costs.expect(self.attributes)
         else:
             self.on_span, self.on_event, self.on_hook = within(around, self.outer)
+        self.judged = _answers.judged(self)
         if around is not None and around.variables and bound.operation.name in s.INFERENCE:
             self._fill(around.variables)
         self.context = otel.set_value(_context.KEY, self.scope, self.context)
@@ -127,7 +129,7 @@ class Call:
     @property
     def captures(self) -> bool:
         """Whether content is wanted, and somebody will see it."""
-        if self.on_event or self.on_hook:
+        if self.on_event or self.on_hook or self.judged:
             return True
         return self.on_span and (self.outer is not None or self.span.is_recording())
 
@@ -260,7 +262,8 @@ class Call:
             priced = self._priced(bound.costs, everything, series.dimensions, seconds)
             found.update(priced)
             everything.update(priced)
-        wanted = bool(self.written) and bound.gate.wants(outcome)
+        places = self.on_span or self.on_event or self.on_hook  # what is only judged is in none
+        wanted = places and bool(self.written) and bound.gate.wants(outcome)
         cleaned = bound.gate.cleaned(self.written, self.leak) if wanted else _NOTHING
         plain, texts = bound.gate.fitted(cleaned, self._limit) if wanted else _NOTHING
         if self.span.is_recording():

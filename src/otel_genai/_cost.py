@@ -84,6 +84,7 @@ class Costs:
         fail: Callable[[Exception], None] | None = None,
     ) -> None:
         """Know no price yet."""
+        self._counter = counter
         self._spent, self._unpriced = counter(s.COST), counter(s.UNPRICED)
         self._missing = counter(s.USAGE_MISSING)
         self._own = tuple(prices or ())
@@ -182,7 +183,11 @@ class Costs:
         }
 
     def _spend(self, amount: float, source: str, ended: Ended) -> None:
-        self._spent.add(amount, (*ended.dimensions.items(), *ended.further.items()))
+        is_judge = s.JUDGE in ended.dimensions  # nothing of that is what the program itself spends
+        spent = self._counter(s.JUDGE_COST) if is_judge else self._spent
+        spent.add(amount, (*ended.dimensions.items(), *ended.further.items()))
+        if is_judge:
+            return
         if self._histogram is not None:
             more = {s.USAGE_COST_CURRENCY: s.USD, s.USAGE_COST_SOURCE: source}
             self._histogram.record(amount, {**ended.dimensions, **more}, ended.context)

@@ -181,7 +181,7 @@ class Evaluation:
         scope = _context.current(otel.get_current())
         result = {
             s.EVALUATION_NAME: self._name,
-            s.EVALUATION_SCORE_VALUE: _number(score),
+            s.EVALUATION_SCORE_VALUE: number(score),
             s.EVALUATION_SCORE_LABEL: None if label is None else str(label),
             s.ERROR_TYPE: type(error).__qualname__ if isinstance(error, BaseException) else error,
         }
@@ -293,7 +293,7 @@ def _read_feedback(value: Any) -> tuple[Any, str | None]:
     return _THUMBS[value] if isinstance(value, bool) else (value, None)
 
 
-def _number(score: Any) -> float | None:
+def number(score: Any) -> float | None:
     """Give a score as a number, or say what is accepted."""
     if score is None:
         return None

@@ -61,7 +61,7 @@ class Gate:
 
     def opened(self, around: Scope | None, trace_id: int) -> tuple[bool, bool, bool]:
         """Say whether one call's content may go on its span, on its event, and to the completion hook."""
-        if not self.captures or (trace_id & _RANDOM) >= self._share * (_RANDOM + 1):
+        if not self.captures or not is_sampled(trace_id, self._share):
             return False, False, False
         narrowed = around.capture if around is not None else None
         if narrowed is None:
@@ -133,6 +133,11 @@ class Gate:
             value = masking.masked(value if isinstance(value, str) else json.loads(text), self._maskers)
             text = content.to_json(value)
         return value, text
+
+
+def is_sampled(trace_id: int, share: float) -> bool:
+    """Whether a trace is one of the share: the same in every process."""
+    return (trace_id & _RANDOM) < share * (_RANDOM + 1)
 
 
 def within(around: Scope | None, outer: Call) -> tuple[bool, bool, bool]:

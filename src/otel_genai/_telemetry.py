@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
     from otel_genai._cost import Costs
+    from otel_genai._judging import Judging
     from otel_genai._upload import Uploads
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ STRICT = "_OTEL_GENAI_STRICT"
 
 class Telemetry:
     """Everything that the engine emits goes out through here."""
+
+    judging: Judging | None = None
+    """Who judges answers, if anybody does."""
 
     def __init__(
         self,
@@ -181,7 +185,7 @@ class Telemetry:
             logger.warning("otel-genai switches %s %s off, as it failed %d times in a row", *who, FAILURES)
 
 
-_COUNTED = (s.PROVIDER_NAME, s.REQUEST_MODEL)
+_COUNTED = (s.PROVIDER_NAME, s.REQUEST_MODEL, s.JUDGE)
 _PLAIN = (str, int, type(None))
 _KNOWN = 1000
 """How many time series are remembered, so that a call need not put their attributes together again."""
@@ -212,7 +216,7 @@ class Meters:
         published = generation != "latest"
         latest = generation != "published"
         signals = s.signals(operation, generation, remote=remote)
-        self._keys = signals.metric_attributes
+        self._keys = (*signals.metric_attributes, s.JUDGE)
         self._series: dict[tuple[Any, ...], Series] = {}
         self._caps = telemetry.caps
         self._further = telemetry.settings.metric_dimensions
@@ -324,8 +328,9 @@ def active() -> Telemetry:
 
 
 def settle(timeout: float = 10.0) -> None:
-    """Tell what is late: streams that the garbage collector found, and costs that waited for their prices."""
+    """Tell what is late: streams that the garbage collector found, judgements, costs without their prices."""
     _guard.settle(timeout)
-    cost = sys.modules.get("otel_genai._cost")  # imported by those who want prices
-    if cost is not None:
-        cost.settle(timeout)
+    for module in ("_judging", "_cost"):  # imported by those who want judges, or prices
+        late = sys.modules.get(f"otel_genai.{module}")
+        if late is not None:
+            late.settle(timeout)

@@ -61,6 +61,10 @@ def instrument(
     wanted = {_name(provider): provider for provider in providers or REGISTRY}
     _carry(chosen)
     telemetry = _telemetry.Telemetry(chosen, tracer_provider, meter_provider, logger_provider)
+    if chosen.judges:
+        from otel_genai import _judging  # noqa: PLC0415 (only programs that ask for it wait for it)
+
+        telemetry.judging = _judging.Judging(telemetry)
     _telemetry.use(telemetry)
     for name, provider in wanted.items():
         if name in chosen.disabled:

@@ -361,6 +361,10 @@ EVALUATION_SCORES = Metric(
     "otel_genai.evaluation.score", "1", "Scores of evaluations.", tuple(n / 10 for n in range(11))
 )
 EVALUATIONS = Metric("otel_genai.evaluations", "{evaluation}", "Evaluations, by their labels.")
+JUDGEMENTS_DROPPED = Metric(
+    "otel_genai.judgements.dropped", "{judgement}", "Answers that a judge was to judge, and did not."
+)
+JUDGE_COST = Metric("otel_genai.judge.cost", "{USD}", "What judges' own calls of models cost.")
 
 _CLIENT = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 

@@ -17,6 +17,7 @@ from otel_genai.semconv import Generation
 
 if TYPE_CHECKING:
     from otel_genai._pricelist import Price
+    from otel_genai.judges import Judge
 
 logger = logging.getLogger(__name__)
 
@@ -200,9 +201,17 @@ def _limit(value: object) -> int:
     except ValueError:
         count = 0
     if count < 1:
-        msg = f"{value!r} is not a number of values (1 or more)"
+        msg = f"{value!r} is not a whole number of 1 or more"
         raise ValueError(msg)
     return count
+
+
+def _judges(value: object) -> tuple[Judge, ...]:
+    if value is None or value in ((), []):
+        return ()
+    from otel_genai import judges  # noqa: PLC0415 (only programs that ask for it wait for it)
+
+    return judges.chosen(value)
 
 
 def _only(value: object) -> bool:
@@ -270,6 +279,9 @@ class Settings:
         stream_usage: whether streams are asked for their usage, where an API tells it only then: the one
             setting that changes requests. The chunk that tells it is kept from callers who did not ask.
         hosts: who answers at hosts of your own: `host` or `host:port` -> `gen_ai.provider.name`.
+        judges: who judges answers in the background: names or functions, see `otel_genai.judges`.
+        judge_sample: the share of traces whose answers are judged, from 0 to 1.
+        judge_budget: judgements a minute that each judge may make; the rest is counted as dropped.
     """
 
     capture: Capture = Capture.NO_CONTENT
@@ -295,6 +307,9 @@ class Settings:
     completion_hook: Any = field(default=None, hash=False)
     stream_usage: bool = False
     hosts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    judges: tuple[Judge, ...] = ()
+    judge_sample: float = 1.0
+    judge_budget: int = 60
 
     def __post_init__(self) -> None:
         """Bring each value into its type, or say what is accepted."""
@@ -343,6 +358,9 @@ _READ: dict[str, tuple[str, Callable[[object], Any]]] = {
     "completion_hook": ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", _hook),
     "stream_usage": ("OTEL_GENAI_STREAM_USAGE", _only),
     "hosts": ("OTEL_GENAI_HOSTS", _servers.read),
+    "judges": ("OTEL_GENAI_JUDGES", _judges),
+    "judge_sample": ("OTEL_GENAI_JUDGE_SAMPLE", _share),
+    "judge_budget": ("OTEL_GENAI_JUDGE_BUDGET", _limit),
 }
 _PROTECT = frozenset(name for name in _READ if name.startswith(("capture", "content", "mask")))
 """Where one of these cannot be read, no content is recorded."""

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 
 import otel_genai
-from otel_genai import Capture, Operation, Provider, Settings, testing
+from otel_genai import Capture, Operation, Provider, Settings, judges, testing
 from otel_genai.spec import Request, Server
 
 otel_genai.instrument()
@@ -41,6 +41,20 @@ otel_genai.evaluate(
 otel_genai.evaluate("relevance", error=TimeoutError(), of=call)
 otel_genai.feedback("up", comment="so it is", of={"traceparent": kept})
 otel_genai.feedback(0.5, of="chatcmpl-1", name="stars")
+
+
+def helpful(answer: judges.Answer) -> judges.Verdict | None:
+    """Judge."""
+    return judges.Verdict(score=len(answer.text) / 100, label="fair") if answer.question else None
+
+
+async def later(answer: judges.Answer) -> float:
+    """Judge, where it takes waiting."""
+    return float(answer.attributes["app.weight"])
+
+
+own = judges.llm(lambda prompt: prompt[:2], name="own", prompt="{answer}")
+otel_genai.instrument(judges=["length", judges.length(most=5), helpful, later, own], judge_sample=0.1)
 
 with otel_genai.embeddings("e5", provider="vllm", dimensions=8, encoding_formats=["float"]) as embedding:
     embedding.usage(input_tokens=3)
