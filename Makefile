@@ -8,7 +8,7 @@ SDKS := pytest -n auto tests/test_sdks.py
 ODD := tests/test_sdks_fuzz.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
-OF_SDKS := $(wildcard tests/providers/test_openai*.py tests/providers/test_anthropic*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
+OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 FRAMEWORKS := tests/test_rag.py
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
@@ -42,11 +42,17 @@ help:
 	.venv-oldest/bin/pip install --quiet --editable '.[test]' $(OLDEST)
 	@touch $@
 
-# LiteLLM's newest needs an openai that is not the newest.
+# LiteLLM's newest needs an openai that is not the newest; without mcp it has no responses.
 .venv-litellm/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-litellm
 	.venv-litellm/bin/pip install --quiet --upgrade pip
-	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm
+	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm mcp
+	@touch $@
+
+.venv-litellm-oldest/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-litellm-oldest
+	.venv-litellm-oldest/bin/pip install --quiet --upgrade pip
+	.venv-litellm-oldest/bin/pip install --quiet --editable '.[test]' litellm==1.103.0 mcp
 	@touch $@
 
 # Vector stores and frameworks bring much along.
@@ -72,11 +78,13 @@ demo: .venv-demo/ready
 rag: .venv-rag/ready
 	@.venv-rag/bin/python examples/rag $(if $(STACK),--stack) $(if $(SERVE),--serve) $(if $(LIVE),--live)
 
-test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-oldest/ready
+test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-litellm-oldest/ready \
+		.venv-oldest/ready
 	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py $(addprefix --ignore ,$(ODD))
 	$(BIN)/$(SDKS) $(ODD) -m "not soak"
 	.venv-frameworks/bin/$(PYTEST) -m "not soak" $(FRAMEWORKS)
-	.venv-litellm/bin/$(SDKS) $(ODD) tests/providers -m "not soak" -k litellm
+	.venv-litellm/bin/$(SDKS) $(ODD) tests/providers tests/test_stream_usage_sdks.py -m "not soak" -k litellm
+	.venv-litellm-oldest/bin/$(SDKS) tests/providers -k "litellm and not odd_answers and not our_failures"
 	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
 	.venv-oldest/bin/$(SDKS) -k "not our_failures"
 
@@ -119,11 +127,12 @@ pythons: .venv/ready
 			if [ "$$CI" = true ]; then exit 1; else continue; fi; \
 		fi; \
 		echo "python$$version: $$python"; \
+		case " $(firstword $(PYTHONS)) $(lastword $(PYTHONS)) " in *" $$version "*) spared=;; *) spared="$(BETWEEN)";; esac; \
 		$$python -m venv --clear .venv-$$version && \
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
 		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
 		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet \
-			--ignore tests/test_fuzz.py --ignore tests/test_faults.py $(addprefix --ignore ,$(ODD)) || exit 1; \
+			--ignore tests/test_fuzz.py --ignore tests/test_faults.py $(addprefix --ignore ,$(ODD)) $$spared || exit 1; \
 	done
 
 # Every candidate in an environment of its own, with the versions of the first for everything they share.

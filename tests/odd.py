@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,10 +29,10 @@ CONTENT = (s.SYSTEM_INSTRUCTIONS, s.INPUT_MESSAGES, s.OUTPUT_MESSAGES, s.TOOL_DE
 
 
 def over(check: Callable[[Any], None], cases: st.SearchStrategy[Any], examples: int) -> None:
-    """Try so many cases: always the same ones in the normal run, new ones each time in a long one."""
+    """Try so many cases, always the same ones; with FUZZ in the environment new ones each time."""
     settings(
         max_examples=examples,
-        derandomize=examples <= 500,
+        derandomize="FUZZ" not in os.environ,
         deadline=None,
         database=None,
         print_blob=True,
