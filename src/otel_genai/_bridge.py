@@ -7,7 +7,7 @@ innermost is measured: a call of ours within one takes that span for its own.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,29 +19,17 @@ from otel_genai import _context, _emitters, _guard, masking
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 from otel_genai._bound import Bound, cleaned
-from otel_genai._emitters import Emitter
+from otel_genai._emitters import MARK, Emitter
 from otel_genai._telemetry import Meters, Telemetry, active
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as Native
 
-MARK = "_otel_genai_adopted"
-"""The attribute by which a span object of a known library is found again."""
 _WHO = "native"
 _CANCELLED = "CancelledError"
 
 seen = False
 """Whether there was any such span: without one, no call of ours looks for it."""
-stopped = False
-"""Whether `uninstrument()` has taken everything away."""
-
-
-def _nobody(name: str) -> bool:  # noqa: ARG001 (as what takes its place)
-    return False
-
-
-patched: Callable[[str], bool] = _nobody
-"""Says whether a provider's hooks are in place."""
 
 
 class Adopted:
@@ -57,6 +45,16 @@ class Adopted:
         self.told = False
         """Whether what happened within has been measured as the same thing."""
 
+    def part(self, span: Native) -> None:
+        """Complete the span as it ends, and measure what it tells."""
+        try:
+            everything = _complete(span, self.emitter)
+            _mask(span, self.emitter)
+        except Exception as error:  # noqa: BLE001 (the guard)
+            hurt(error)
+            return
+        _guard.guarded(hurt, _measure, span, self, everything, _guard.is_late())
+
 
 def hurt(error: Exception) -> None:
     """Count a failure of ours."""
@@ -69,7 +67,7 @@ def meet(span: Native, here: Context) -> None:
     scope = span.instrumentation_scope
     emitter = _emitters.known(scope.name) if scope is not None else None
     telemetry = active()
-    if emitter is None or scope is None or stopped or scope.name in telemetry.settings.disabled:
+    if emitter is None or scope is None or scope.name in telemetry.settings.disabled:
         return
     if (_WHO, "span") in telemetry.off:
         return
@@ -77,17 +75,6 @@ def meet(span: Native, here: Context) -> None:
     setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
     if telemetry.costs is not None and span.attributes:
         telemetry.costs.expect(_read(span, emitter))
-
-
-def part(span: Native, adopted: Adopted) -> None:
-    """Complete a span that ends, and measure what it tells."""
-    try:
-        everything = _complete(span, adopted.emitter)
-        _mask(span, adopted.emitter)
-    except Exception as error:  # noqa: BLE001 (the guard)
-        hurt(error)
-        return
-    _guard.guarded(hurt, _measure, span, adopted, everything, _guard.is_late())
 
 
 def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, Bound] | None:
@@ -258,7 +245,7 @@ def _seconds(span: Native) -> float:
 
 def _is_told(adopted: Adopted, operation: str) -> bool:
     """Whether somebody else measures the same call of a model: within, around, or beside."""
-    if adopted.told or not adopted.emitter.infers or patched(adopted.emitter.provider):
+    if adopted.told or not adopted.emitter.infers or _emitters.patched(adopted.emitter.provider):
         return True
     around = adopted.around
     return around is not None and _family(around.bound.operation.name) == _family(operation)

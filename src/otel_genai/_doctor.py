@@ -14,8 +14,9 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 from opentelemetry import trace
+from packaging.requirements import Requirement
 
-from otel_genai import _prices, instrumentor
+from otel_genai import _emitters, _prices, instrumentor
 from otel_genai.providers import SDK_MODULES
 from otel_genai.settings import VARIABLES, Capture, Settings, from_env
 
@@ -73,6 +74,7 @@ def report() -> Iterator[Finding]:
     yield from _set_up()
     yield from _providers(settings)
     yield from _others()
+    yield from _native()
     yield from _settings(settings, warnings)
     yield from _service()
     yield from _exports()
@@ -163,6 +165,17 @@ def _others() -> Iterator[Finding]:
                 f"{package} instruments {sdk} too: two spans for every call",
                 f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={entry.name}, or OTEL_GENAI_DISABLED={sdk}",
             )
+
+
+def _native() -> Iterator[Finding]:
+    """Libraries that make GenAI spans of their own."""
+    told = {"on": "on by default", "off": "off by default", "private": "sent to a provider of its own"}
+    for emitter in _emitters.EMITTERS:
+        needed = Requirement(emitter.requires)
+        found = _installed(needed.name)
+        if found is not None and needed.specifier.contains(found, prereleases=True):
+            how = f"{told[emitter.default]}; those that reach this program's provider are adopted"
+            yield Finding(f"{needed.name} itself", f"{found} makes GenAI spans, {how}")
 
 
 def _settings(settings: Settings, warnings: list[str]) -> Iterator[Finding]:

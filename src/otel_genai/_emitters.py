@@ -6,7 +6,7 @@ source that its comment names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,8 @@ class Emitter:
     """What is known of one library's spans.
 
     Args:
-        name: what it is called, as `pip` has it where it is one distribution.
-        scope: the instrumentation scope of its spans; with a `*` at its end, what that begins with.
+        requires: its distribution, and the versions that make spans.
+        scopes: the instrumentation scopes of its spans; with a `*` at the end, what one begins with.
         default: whether it emits: `on`, `off`, or `private`, to a provider of its own.
         switch: how a program chooses otherwise, for people.
         records: names of the metrics it records itself: they are not derived a second time.
@@ -41,8 +41,8 @@ class Emitter:
         infers: whether its spans of models are measured; not where the SDKs below them are seen anyway.
     """
 
-    name: str
-    scope: str
+    requires: str
+    scopes: tuple[str, ...]
     default: str
     switch: str
     records: frozenset[str] = frozenset()
@@ -57,18 +57,18 @@ class Emitter:
 
 # mcp/shared/jsonrpc_dispatcher.py has the spans of clients, mcp/server/_otel.py those of servers
 MCP = Emitter(
-    name="mcp",
-    scope="mcp-python-sdk",
+    requires="mcp >= 2",
+    scopes=("mcp-python-sdk",),
     default="on",
     switch="none",
     names=("MCP send ",),
 )
 # pydantic_ai/_instrumentation.py: open_model_request_span; models/instrumented.py: record_metrics
 PYDANTIC_AI = Emitter(
-    name="pydantic-ai-slim",
-    scope="pydantic-ai",
+    requires="pydantic-ai-slim >= 2",
+    scopes=("pydantic-ai",),
     default="off",
-    switch="`Agent.instrument_all()`, `Agent(instrument=...)`",
+    switch="`Agent.instrument_all()`, or `Agent(capabilities=[Instrumentation()])`",
     records=frozenset({s.TOKEN_USAGE.name, s.TIME_TO_FIRST_CHUNK.name}),
     names=("agent run", "running tool", "running output function"),
     content=(
@@ -78,8 +78,8 @@ PYDANTIC_AI = Emitter(
 )  # fmt: skip
 # google/adk/telemetry/tracing.py, _metrics.py
 GOOGLE_ADK = Emitter(
-    name="google-adk",
-    scope="gcp.vertex.agent",
+    requires="google-adk >= 2",
+    scopes=("gcp.vertex.agent",),
     default="on",
     switch="`ADK_TELEMETRY_SCHEMA_VERSION_OPT_IN` chooses the format",
     records=CALLS | RUNS,
@@ -90,8 +90,8 @@ GOOGLE_ADK = Emitter(
 )
 # agent_framework/observability.py
 AGENT_FRAMEWORK = Emitter(
-    name="agent-framework-core",
-    scope="agent_framework",
+    requires="agent-framework-core >= 1",
+    scopes=("agent_framework",),
     default="on",
     switch="`ENABLE_INSTRUMENTATION=false`",
     records=CALLS,
@@ -101,16 +101,16 @@ AGENT_FRAMEWORK = Emitter(
 )
 # strands/telemetry/tracer.py
 STRANDS = Emitter(
-    name="strands-agents",
-    scope="strands.telemetry.tracer",
+    requires="strands-agents >= 1",
+    scopes=("strands.telemetry.tracer",),
     default="on",
     switch="none",
     names=("chat",),
 )
 # crewai/telemetry/tracing/session.py: a provider of its own; handlers.py: what its spans are called
 CREWAI = Emitter(
-    name="crewai",
-    scope="crewai",
+    requires="crewai >= 1.15",
+    scopes=("crewai",),
     default="private",
     switch="`CREWAI_TRACING_ENABLED`",
     names=("execute crew", "execute agent", "execute lite agent", "call tool", "call llm"),
@@ -118,8 +118,8 @@ CREWAI = Emitter(
 )
 # litellm/integrations/opentelemetry.py: _start_primary_span, set_attributes; otel/model/semconv.py
 LITELLM = Emitter(
-    name="litellm",
-    scope="litellm",
+    requires="litellm >= 1.90",
+    scopes=("litellm",),
     default="off",
     switch='`litellm.callbacks = ["otel"]`',
     names=("litellm_request",),
@@ -136,32 +136,25 @@ LITELLM = Emitter(
     content=("llm.",),
     provider="litellm",
 )
-# opentelemetry/util/genai/handler.py, _instruments.py
-_OFFICIAL = Emitter(
-    name="opentelemetry-util-genai",
-    scope="opentelemetry.util.genai.*",
-    default="off",
-    switch="the instrumentor of each package",
-    records=CALLS | RUNS | STREAMS,
-)
+# opentelemetry/util/genai/handler.py, _instruments.py; each package gives its own name as the scope
 OFFICIAL = Emitter(
-    name="opentelemetry-instrumentation-genai-*",
-    scope="opentelemetry.instrumentation.genai.*",
+    requires="opentelemetry-util-genai >= 1.3b0",
+    scopes=("opentelemetry.instrumentation.genai.*", "opentelemetry.util.genai.*"),
     default="off",
-    switch="the instrumentor of each package",
+    switch="the instrumentors of `opentelemetry-instrumentation-genai-*`",
     records=CALLS | RUNS | STREAMS,
 )
 # mistralai/extra/observability/otel.py
 MISTRALAI = Emitter(
-    name="mistralai",
-    scope="mistralai_sdk_tracer",
+    requires="mistralai >= 3",
+    scopes=("mistralai_sdk_tracer",),
     default="off",
     switch="`MISTRAL_SDK_TELEMETRY=global`",
 )
 # anthropic/_tracing.py: SPAN_ATTRIBUTES; lib/_tracing/_config.py: a scope per platform
 ANTHROPIC = Emitter(
-    name="anthropic",
-    scope="com.anthropic.sdk.python*",
+    requires="anthropic >= 1.17",
+    scopes=("com.anthropic.sdk.python*",),
     default="on",
     switch="`ANTHROPIC_OPEN_TELEMETRY=false`",
     names=("anthropic.messages.create",),
@@ -172,9 +165,21 @@ ANTHROPIC = Emitter(
     content=("anthropic.tool_result.content",),
 )
 EMITTERS = (
-    MCP, PYDANTIC_AI, GOOGLE_ADK, AGENT_FRAMEWORK, STRANDS, CREWAI, LITELLM, OFFICIAL, _OFFICIAL, MISTRALAI,
-    ANTHROPIC,
+    MCP, PYDANTIC_AI, GOOGLE_ADK, AGENT_FRAMEWORK, STRANDS, CREWAI, LITELLM, OFFICIAL, MISTRALAI, ANTHROPIC,
 )  # fmt: skip
+
+MARK = "_otel_genai_adopted"
+"""The attribute by which the span object of a known library is found again."""
+stopped = False
+"""Whether `uninstrument()` has taken everything away, so that these spans, too, are left alone."""
+
+
+def _nobody(name: str) -> bool:  # noqa: ARG001 (as what takes its place)
+    return False
+
+
+patched: Callable[[str], bool] = _nobody
+"""Says whether a provider's hooks are in place."""
 
 _KEPT = 1000
 """Scopes that are remembered at most, known or not."""
@@ -187,7 +192,7 @@ def known(scope: str) -> Emitter | None:
         return _by_scope[scope]
     except KeyError:
         pass
-    found = next((one for one in EMITTERS if _fits(one.scope, scope)), None)
+    found = next((one for one in EMITTERS if any(_fits(pattern, scope) for pattern in one.scopes)), None)
     if len(_by_scope) < _KEPT:
         _by_scope[scope] = found
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from otel_genai import _others
+from otel_genai import _emitters, _others
 from otel_genai.providers import REGISTRY, SDK_MODULES
 
 if TYPE_CHECKING:
@@ -168,6 +168,13 @@ def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
     runs = _runs.Runs(installed.telemetry, provider.name)
     undo = provider.attach[module.__name__](module, runs)
     installed.patches.append(Attached(module.__name__, runs, undo))
+
+
+def _is_patched(name: str) -> bool:
+    return name in _installed and bool(_installed[name].patches)
+
+
+_emitters.patched = _is_patched
 
 
 def sdk_version(requires: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import context as otel
 from opentelemetry.trace import SpanKind
 
-from otel_genai import _bridge, _context, _emitters, _guard
+from otel_genai import _context, _emitters, _guard
 from otel_genai._telemetry import SCOPE, active
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ class ContextProcessor(_Base):
         if span.kind is SpanKind.CLIENT:
             _guard.guarded(_hurt, _mask, span)
         scope = span.instrumentation_scope
-        if scope is not None and _emitters.known(scope.name) is not None:
-            _guard.guarded(_bridge.hurt, _bridge.meet, span, here)
+        if scope is not None and _emitters.known(scope.name) is not None and not _emitters.stopped:
+            _guard.guarded(_hurt, _adopt, span, here)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Leave the span as it is."""
 
     def _on_ending(self, span: Span) -> None:
         """Complete the span of a known library, while it can still be written to."""
-        adopted = getattr(span, _bridge.MARK, None)
+        adopted = getattr(span, _emitters.MARK, None)
         if adopted is not None:
-            _bridge.part(span, adopted)
+            adopted.part(span)
 
     def shutdown(self) -> None:
         """Hold nothing that is to be let go."""
@@ -76,6 +76,12 @@ class ContextProcessor(_Base):
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 (the SDK's signature)
         """Have nothing to send."""
         return True
+
+
+def _adopt(span: Span, here: Context) -> None:
+    from otel_genai import _bridge  # noqa: PLC0415 (only programs with such a library wait for it)
+
+    _guard.guarded(_bridge.hurt, _bridge.meet, span, here)
 
 
 def _tell(span: Span, here: Context) -> None:

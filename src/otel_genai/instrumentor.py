@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_genai import _patching, _telemetry
+from otel_genai import _emitters, _patching, _telemetry
 from otel_genai._processor import ContextProcessor
 from otel_genai.providers import REGISTRY
 from otel_genai.settings import VARIABLES, Settings, from_env
@@ -66,6 +66,7 @@ def instrument(
 
         telemetry.judging = _judging.Judging(telemetry)
     _telemetry.use(telemetry)
+    _emitters.stopped = False
     for name, provider in wanted.items():
         if name in chosen.disabled:
             _patching.remove(name)
@@ -110,7 +111,7 @@ def _stop(module: str) -> None:
 
 def _check_disabled(settings: Settings, *, strict: bool) -> None:
     """Say that a provider to be left alone is none that we know."""
-    unknown = settings.disabled - set(REGISTRY)
+    unknown = {name for name in settings.disabled - set(REGISTRY) if _emitters.known(name) is None}
     if unknown:
         names = ", ".join(sorted(unknown))
         msg = f"{VARIABLES['disabled']}: no provider {names}; known are {', '.join(REGISTRY)}"
@@ -140,6 +141,7 @@ def uninstrument(*providers: str | Provider) -> None:
     if not providers:
         _stop("_threads")
         _stop("_outgoing")
+        _emitters.stopped = True
 
 
 def providers() -> list[_patching.Status]:
