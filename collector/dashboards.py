@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from boards import agents, cost, errors, latency, overview, pipeline
+from boards import agents, cost, errors, latency, overview, pipeline, quality
 from boards.panels import Json, dashboard
 from boards.promql import VARIABLES
 
@@ -19,6 +19,7 @@ BOARDS = {
     "latency": ("Latency", latency),
     "agents": ("Agents and tools", agents),
     "errors": ("Errors and outcomes", errors),
+    "quality": ("Quality of answers", quality),
     "pipeline": ("Pipeline health", pipeline),
 }
 

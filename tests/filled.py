@@ -72,9 +72,26 @@ def minute(client: toy.Client) -> None:
         call.usage(input_tokens=3, output_tokens=4)
     with otel_genai.inference("toy-1", provider="toy"):
         pass  # no usage
+    _is_evaluated()
     _ends_badly(client)
     _telemetry.active().failed("toy", s.CHAT, RuntimeError("made up"))
     _telemetry.active()._lost("full")
+
+
+def _is_evaluated() -> None:
+    with otel_genai.context(prompt="answer@2", experiment="blue"):
+        with otel_genai.inference("toy-1", provider="toy") as call:
+            call.usage(input_tokens=3, output_tokens=4)
+        otel_genai.feedback("down", of=call)
+        otel_genai.evaluate("relevance", score=0.8, label="relevant", of=call)
+        otel_genai.evaluate("relevance", error="made up", of=call)
+    with (
+        otel_genai.context(**{s.JUDGE: "relevance"}),
+        otel_genai.inference("toy-1", provider="toy") as call,
+    ):
+        call.usage(input_tokens=3, output_tokens=4)
+    dropped = _telemetry.active().tally(s.JUDGEMENTS_DROPPED)
+    dropped.add(1, ((s.EVALUATION_NAME, "relevance"), (s.ERROR_TYPE, "budget")))
 
 
 def _ends_badly(client: toy.Client) -> None:

@@ -53,6 +53,10 @@ NO_ERRORS = "No errors in this time"
 NO_TOOLS = "No tools: put otel_genai.tool() around them"
 NO_AGENTS = "No agents: put otel_genai.agent() around them"
 NO_WORKFLOWS = "No workflows: put otel_genai.workflow() around them"
+NO_SCORES = (
+    "No scores: otel_genai.feedback() or evaluate() after answers, or OTEL_GENAI_JUDGES=length,refusal"
+)
+NO_JUDGES = "No judge of yours asks a model: judges.llm() does"
 NO_SELF = "Nothing is scraped: see targets.yaml and Prometheus' Status > Targets"
 
 
