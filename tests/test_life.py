@@ -361,7 +361,20 @@ def test_capturing_in_a_test_leaves_what_was_there(seen):
 
 # --- What is imported ------------------------------------------------------------------------------------
 
+AT_START = {
+    "_context", "_dimensions", "_emitters", "_guard", "_others", "_patching", "_processor", "_servers",
+    "_shared", "_tally", "_telemetry", "_whose", "content", "instrumentor", "masking", "providers",
+    "semconv", "semconv_mcp", "semconv_old", "settings",
+}  # fmt: skip
+"""What of ours every program may have to wait for: each module takes some of the 20 ms that all may."""
+BRIDGE = {"_bound", "_bridge", "_budget", "_gate", "spec"}
+"""What reads the spans that other libraries make."""
 MODULES = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+
+
+def ours(modules):
+    """Name the modules of ours among those that were imported."""
+    return {name.removeprefix("otel_genai.") for name in modules if name.startswith("otel_genai.")}
 
 
 def test_importing_us_imports_little():
@@ -387,6 +400,36 @@ def test_a_program_without_an_llm_imports_no_sdk():
     assert "otel_genai.instrumentor" in loaded
     assert not loaded & {*SDK, "otel_genai._receiver", "rich"}
     assert done.stderr == ""
+
+
+def test_a_program_without_an_llm_waits_for_little_of_ours():
+    """Neither the engine nor prices, and nobody's package that OpenTelemetry would not import itself."""
+    environment = {**NO_EXPORT, "OTEL_GENAI_COST": ""}  # as it is where prices are installed
+    switch = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+    loaded, before = (
+        set(json.loads(instrumented(MODULES, **environment, **{switch: names}).stdout))
+        for names in ("httpx,httpx2", "httpx,httpx2,otel_genai")
+    )
+    assert "otel_genai.instrumentor" in loaded - before
+    assert ours(loaded) <= AT_START | BRIDGE
+    others = {name.partition(".")[0] for name in loaded - before} - {"otel_genai"}
+    assert others <= sys.stdlib_module_names
+
+
+def test_switching_on_by_hand_waits_for_little_of_ours():
+    """The same without the command, and what comes later comes when it is used."""
+    code = f"""
+        import json, sys, otel_genai
+        otel_genai.instrument()
+        {MODULES}
+        with otel_genai.tool("later"):
+            {MODULES}
+    """
+    before, after = (set(json.loads(line)) for line in program(code).stdout.splitlines())
+    assert ours(before) <= AT_START | BRIDGE
+    assert not before & {"opentelemetry.sdk", "genai_prices", "pydantic", *SDK}
+    assert "otel_genai._manual" in after
+    assert "otel_genai._engine" not in after
 
 
 def test_the_standard_switch_leaves_all_alone():
