@@ -40,7 +40,7 @@ LAYERS = [
 ]
 ABOVE = {"testing", "cli", "_doctor", "_figures", "_view", "_receiver", "_otlp", "_report", "jsonlog"}
 """What is for people, not for programs: they may use one another, and nothing uses them."""
-FOR_PROVIDERS = {"semconv", "content", "spec", "_hosts", "providers/surface"}
+FOR_PROVIDERS = {"semconv", "semconv_mcp", "content", "spec", "_hosts", "providers/surface"}
 ENGINE_ROOM = {
     "_others",
     "_tally",

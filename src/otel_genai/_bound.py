@@ -37,12 +37,14 @@ class Bound:
         self.telemetry = telemetry
         self.who = (provider, operation.name)
         self.operation = operation
-        self.kind = kind
+        self.kind = SpanKind.SERVER if operation.is_served else kind
         self.servers = _servers.by_address(settings.hosts)
         remote = kind is SpanKind.CLIENT
-        self.target = s.signals(operation.name, settings.semconv, remote=remote).target
-        self.meters = Meters(telemetry, operation.name, remote=remote)
-        self.constants = {s.OPERATION_NAME: operation.name, **operation.constants}
+        signals = operation.signals or s.signals(operation.name, settings.semconv, remote=remote)
+        self.target = signals.target
+        self.meters = Meters(telemetry, operation.name, remote=remote, signals=operation.signals)
+        own = {} if operation.signals else {s.OPERATION_NAME: operation.name}
+        self.constants = {**own, **operation.constants}
         table = operation.request.items()
         self.rows = [(key, row, None) if isinstance(row, str) else (key, *row) for key, row in table]
         self.gate = Gate(settings, operation.name)

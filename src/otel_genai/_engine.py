@@ -95,6 +95,8 @@ class Seam:
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
             if bound is None or bound.who in telemetry.off:
                 return None
+            if request.parent is not None:
+                here = propagate.extract(request.parent, here)
             call = Call(bound, bound.request(request), here, around)
             if telemetry.failures:
                 telemetry.failures.pop(who, None)  # those before were not in a row

@@ -208,14 +208,20 @@ class Meters:
     """The instruments of one operation, in the generations that the settings ask for."""
 
     def __init__(
-        self, telemetry: Telemetry, operation: str, *, remote: bool, without: frozenset[str] = frozenset()
+        self,
+        telemetry: Telemetry,
+        operation: str,
+        *,
+        remote: bool = True,
+        without: frozenset[str] = frozenset(),
+        signals: s.Signals | None = None,
     ) -> None:
         """Resolve every instrument now, but for those `without` which somebody else records the same."""
         generation = telemetry.settings.semconv
         inference = operation in s.INFERENCE
         published = generation != "latest"
         latest = generation != "published"
-        signals = s.signals(operation, generation, remote=remote)
+        signals = signals or s.signals(operation, generation, remote=remote)
         self._keys = (*signals.metric_attributes, s.JUDGE)
         self._series: dict[tuple[Any, ...], Series] = {}
         self._caps = telemetry.caps

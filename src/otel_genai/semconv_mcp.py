@@ -14,12 +14,25 @@ STATUS_CODE = "rpc.response.status_code"
 NETWORK_TRANSPORT = "network.transport"
 NETWORK_PROTOCOL_NAME = "network.protocol.name"
 NETWORK_PROTOCOL_VERSION = "network.protocol.version"
+CLIENT_ADDRESS = "client.address"
+CLIENT_PORT = "client.port"
 
+INITIALIZE = "initialize"
 TOOLS_CALL = "tools/call"
 PROMPTS_GET = "prompts/get"
 TARGETS = {TOOLS_CALL: s.TOOL_NAME, PROMPTS_GET: s.PROMPT_NAME}
 """Method -> the attribute that names what it is about, and follows the method in the span's name."""
 
+REQUESTS = frozenset(
+    {
+        *TARGETS, INITIALIZE, "ping", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "resources/read", "resources/subscribe", "resources/unsubscribe", "completion/complete",
+        "logging/setLevel", "roots/list", "sampling/createMessage", "elicitation/create",
+    }
+)  # fmt: skip
+"""The methods that want an answer."""
+TOOL_ERROR = "tool_error"
+"""The type of an error that a tool gives as its result."""
 CALLERS_FAULT = frozenset({"-32700", "-32600", "-32601", "-32602", "-32002"})
 """JSON-RPC codes that are no errors of the server which answers with them."""
 
@@ -42,3 +55,9 @@ DIMENSIONS = (
     s.SERVER_ADDRESS, s.SERVER_PORT,
 )  # fmt: skip
 """What both metrics carry, but for `error.type`; those of a server have no address."""
+
+
+def signals(method: str, *, is_served: bool) -> s.Signals:
+    """How a request is named and measured, as one of its sides sees it."""
+    keys = DIMENSIONS[:-2] if is_served else DIMENSIONS
+    return s.Signals(TARGETS.get(method, ""), (SERVER_DURATION if is_served else CLIENT_DURATION,), keys)

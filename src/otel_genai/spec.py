@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from otel_genai.content import Message, Part
+from otel_genai.semconv import Signals
 
 Attributes = dict[str, Any]
 """Attribute -> value; a None is dropped by the engine: unknown stays unknown."""
@@ -52,6 +53,8 @@ class Operation:
         is_usage: whether an event is there for that alone.
         fault: the error code of an answer that is itself a failure, or None.
         error: what an exception of the SDK tells beyond its class: a better `error.type`, the HTTP status.
+        signals: how it is measured where it is none of GenAI's operations: no attribute has its name then.
+        is_served: whether this process is the one that is asked.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Operation:
     is_usage: Callable[[Any], bool] | None = None
     fault: Callable[[Any], str | None] | None = None
     error: Callable[[Any], Attributes] | None = None
+    signals: Signals | None = None
+    is_served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class Request:
     """The answer, where the SDK can raise after it has read it."""
     carrier: dict[str, str] | None = None
     """The request's headers, where the SDK itself would send the trace context in them."""
+    parent: Mapping[str, str] | None = None
+    """What came along with a request to this process: the trace context of who asks, if it is there."""
     rootless: bool = True
     """Whether it would do so without a span around the call."""
     failures: list[Exception] = field(default_factory=list)
