@@ -26,8 +26,9 @@ TARGETS = {TOOLS_CALL: s.TOOL_NAME, PROMPTS_GET: s.PROMPT_NAME}
 REQUESTS = frozenset(
     {
         *TARGETS, INITIALIZE, "ping", "tools/list", "prompts/list", "resources/list",
-        "resources/templates/list", "resources/read", "resources/subscribe", "resources/unsubscribe", "completion/complete",
-        "logging/setLevel", "roots/list", "sampling/createMessage", "elicitation/create",
+        "resources/templates/list", "resources/read", "resources/subscribe", "resources/unsubscribe",
+        "completion/complete", "logging/setLevel", "roots/list", "sampling/createMessage",
+        "elicitation/create",
     }
 )  # fmt: skip
 """The methods that want an answer."""
