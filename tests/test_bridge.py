@@ -821,6 +821,30 @@ def test_pydantic_ai_without_any_sdk(seen):
     assert {scope for scope, name, *_ in found if name == TOKENS} == {"pydantic-ai"}
 
 
+@pytest.mark.parametrize("hooked", [True, False], ids=["hooked", "not hooked"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_the_anthropic_sdk(streamed, hooked):
+    """Its spans are replaced where we see its calls, and adopted where we do not: one each, counted once."""
+    anthropic_ways = pytest.importorskip("anthropic_ways", reason="pip install anthropic")
+    if not hasattr(anthropic_ways.anthropic.Anthropic, "open_telemetry"):
+        pytest.skip("this anthropic makes no spans: pip install 'anthropic >= 1.17'")
+    settings = {} if hooked else {"disabled": "anthropic"}
+    with watched("anthropic", **settings) as seen:
+        client = anthropic_ways.client(
+            anthropic_ways.Wire(["messages"]), open_telemetry={"tracer_provider": seen.tracer_provider}
+        )
+        answer = client.messages.create(**anthropic_ways.MESSAGES, stream=streamed)
+        events = list(answer) if streamed else [answer]
+        found, (span,) = points(seen), seen.spans
+    assert events
+    attributes = span["attributes"]
+    assert span["name"] == f"chat {attributes[s.REQUEST_MODEL]}"
+    assert attributes[s.RESPONSE_FINISH_REASONS] == ["end_turn"]
+    counted = {a[s.TOKEN_TYPE]: value for _, name, a, value in found if name == TOKENS}
+    assert counted == {"input": attributes[s.USAGE_INPUT_TOKENS], "output": attributes[s.USAGE_OUTPUT_TOKENS]}
+    assert sum(value for _, name, _, value in found if name == CALLS) == 1
+
+
 @pytest.fixture
 def mcp_spans(monkeypatch, seen):
     """Have the SDK's module-wide tracer go where the test looks."""
@@ -869,3 +893,22 @@ def test_mcp_client_and_server_are_one_trace(mcp_spans):
         assert {"add", "fail"} <= tools.keys()
         assert (tools["fail"].get(s.ERROR_TYPE) == "tool_error") is (metric == mcp.SERVER_DURATION.name)
     assert TOOL not in names(found)
+
+
+# --- The page --------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_the_table_does():
+    """One row each, in the table's order."""
+    page = (Path(__file__).parent.parent / "docs" / "native-spans.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    cells = [
+        (f"`{one.requires}`", listed(one.scopes), one.default, one.switch, listed(sorted(one.records)))
+        for one in _emitters.EMITTERS
+    ]
+    assert rows == [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in cells]
+
+
+def listed(words):
+    """Write words as a table of Markdown has them."""
+    return ", ".join(f"`{word}`" for word in words)
