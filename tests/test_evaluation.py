@@ -500,3 +500,21 @@ def test_tasks_know_their_own_answers(seen):
     assert {one.split("-")[2] for one in references} == {
         f"{one.context.span_id:016x}" for one in seen.finished
     }
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["_target", "_latest", "_read", "Target.__init__", "Evaluation.__init__", "Evaluation.done", "Gate"],
+)
+def test_no_failure_of_ours_reaches_the_caller(lenient, monkeypatch, part):
+    """Whatever breaks within: it is counted, and the program goes on."""
+
+    def breaks(*_, **__):
+        raise RuntimeError("made up")
+
+    owner, _, name = f"_evaluation.{part}".rpartition(".")
+    monkeypatch.setattr(f"otel_genai.{owner}.{name}", breaks)
+    Client().chat()
+    reference = otel_genai.reference()
+    otel_genai.feedback("up", of=reference or PARENT)
+    assert len(points(lenient, s.INTERNAL_ERRORS.name)) == 1

@@ -359,6 +359,25 @@ def test_our_own_failures_stay_with_us(monkeypatch, caplog):
     assert "otel-genai failed on judges evaluate" in caplog.text
 
 
+@pytest.mark.parametrize("part", ["_answers.judged", "_answers.ended", "wants", "take", "_keep", "_wake"])
+def test_no_failure_of_ours_reaches_the_caller(monkeypatch, part):
+    """Whatever breaks around a call, the caller has the answer."""
+    monkeypatch.delenv(_telemetry.STRICT)
+
+    def breaks(*_):
+        raise RuntimeError("made up")
+
+    with testing.capture(toy.PROVIDER, judges=["context", always]) as seen:
+        with monkeypatch.context() as patch:
+            where = part if part.startswith("_answers") else f"_judging.Judging.{part}"
+            patch.setattr(f"otel_genai.{where}", breaks)
+            with otel_genai.retrieval("docs") as search:
+                search.documents([{"content": "x"}])
+            assert Client().chat().text == "hello there"
+            assert "".join(event.text or "" for event in Client().chat(stream=True)) == "hello there"
+        assert points(seen, s.INTERNAL_ERRORS.name)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_judges_its_own_answers():
     """What waited is the parent's; what comes after is the child's."""
@@ -544,7 +563,7 @@ def test_a_model_s_own_calls_are_kept_apart():
     )
     serving = Client(lambda _: next(replies))
     judge = judges.llm(lambda prompt: serving.chat(model="toy-judge", prompt=prompt).text, name="helpful")
-    settings = {"cost": True, "prices": PRICES, "cost_histogram": True, "semconv": "both"}
+    settings = {"cost": None, "prices": PRICES, "cost_histogram": True, "semconv": "both"}
     with testing.capture(toy.PROVIDER, judges=[judge], **settings) as seen:
         serving.chat()
         spans = {one["name"]: one for one in seen.spans}
