@@ -75,11 +75,17 @@ class Bound:
                 continue  # unknown, or what an SDK has in place of what was not given
             if conversion is not None:
                 value = _attempt(conversion, value, request)  # in the attribute's own type
-            if (type(value) is str and value.isascii()) or (value := clean(value)) is not None:
+            kind = type(value)
+            if (
+                (kind is str and value.isascii())
+                or (kind is int and 0 <= value < _LONG)
+                or kind is float
+                or (value := clean(value)) is not None
+            ):
                 attributes[name] = value
         if self.operation.derived is not None:
             derived = _attempt(self.operation.derived, body, request) or {}
-            attributes.update(cleaned(derived))
+            attributes.update(cleaned({**derived}))
         return attributes
 
     def _place(self, attributes: Attributes, host: str, port: int | None) -> None:
@@ -111,18 +117,23 @@ def _attempt(reader: Callable[[Any], Any], value: Any, request: Request) -> Any:
 
 
 def cleaned(found: Attributes) -> Attributes:
-    """Keep what attributes can hold, and drop what is unknown."""
-    kept: Attributes = {}
+    """Leave in `found`, and give, what attributes can hold; what is unknown is dropped."""
     usage = s.USAGE
+    others = []
     for key, value in found.items():
-        if value is None:
-            continue
         kind = type(value)
-        if (kind is int and 0 <= value < _LONG) or (kind is str and key not in usage and value.isascii()):
-            kept[key] = value
-        elif (fit := clean(value, key)) is not None:
-            kept[key] = fit
-    return kept
+        if kind is str:
+            if key not in usage and value.isascii():
+                continue
+        elif kind is int and 0 <= value < _LONG:
+            continue
+        others.append(key)
+    for key in others:
+        if (value := found[key]) is not None and (fit := clean(value, key)) is not None:
+            found[key] = fit
+        else:
+            del found[key]
+    return found
 
 
 def clean(value: Any, key: str = "") -> Any:

@@ -12,7 +12,6 @@ from time import perf_counter, time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NOTHING: Cleaned = ({}, {})
+(_SPAN,) = set_span_in_context(INVALID_SPAN, Context())
+"""The key of a context's span."""
 _ANSWER = attrgetter("answer")
 _CANCELLATIONS = ("CancelledError", "Cancelled")  # asyncio's, and trio's, which is not imported for it
 
@@ -46,6 +47,7 @@ class Call:
         "asked",
         "attributes",
         "bound",
+        "captures",
         "context",
         "fold",
         "found",
@@ -88,7 +90,7 @@ class Call:
         self.on_span = self.on_event = self.on_hook = False
         self.outer = _nesting.outer(around, bound, self.attributes) if around else None
         self.span: Span = INVALID_SPAN
-        self.context = here
+        inside = {**here, _context.KEY: self.scope}
         self.started, self._began = began or (perf_counter(), time_ns())
         if self.outer is None and _bridge.seen and (lent := _bridge.lend(bound, here, self.attributes)):
             self.span, self.bound = lent
@@ -98,7 +100,7 @@ class Call:
             self.span = bound.telemetry.tracer.start_span(
                 name, here, bound.kind, self.attributes, start_time=self._began
             )
-            self.context = set_span_in_context(self.span, here)
+            inside[_SPAN] = self.span
         if self.outer is None:
             if bound.gate.captures:
                 trace_id = self.span.get_span_context().trace_id
@@ -107,10 +109,14 @@ class Call:
                 bound.costs.expect(self.attributes)
         else:
             self.on_span, self.on_event, self.on_hook = within(around, self.outer)
-        self.judged = _answers.judged(self)
+        self.context = Context(inside)
+        self.judged = bound.telemetry.judging is not None and _answers.judged(self)
+        self.captures = self.on_event or self.on_hook or self.judged
+        """Whether content is wanted, and somebody will see it."""
+        if self.on_span and not self.captures:
+            self.captures = self.outer is not None or self.span.is_recording()
         if around is not None and around.variables and bound.operation.name in s.INFERENCE:
             self._fill(around.variables)
-        self.context = otel.set_value(_context.KEY, self.scope, self.context)
 
     def _fill(self, variables: Mapping[str, Any]) -> None:
         """Keep what the prompt was filled in with, as it is now."""
@@ -125,13 +131,6 @@ class Call:
         """Count a failure of ours; several in one call are one towards switching off."""
         self.bound.telemetry.failed(*self.bound.who, error, again=not self._sound)
         self._sound = False
-
-    @property
-    def captures(self) -> bool:
-        """Whether content is wanted, and somebody will see it."""
-        if self.on_event or self.on_hook or self.judged:
-            return True
-        return self.on_span and (self.outer is not None or self.span.is_recording())
 
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
@@ -155,10 +154,10 @@ class Call:
         else:
             self.hurt(error)
 
-    def read(self, reader: Callable[..., Any], *source: Any) -> Any:
+    def read(self, reader: Callable[..., Any], source: Any, *more: Any) -> Any:
         """Have a provider's function read what may not be what it says; None where it cannot."""
         try:
-            return reader(*source)
+            return reader(source, *more) if more else reader(source)
         except Exception as error:  # noqa: BLE001 (the guard)
             self.misread(error)
             return None
@@ -228,7 +227,7 @@ class Call:
         if answer is not None:
             for reader in operation.response:
                 found.update(self.read(reader, answer) or {})
-            found = cleaned(found)
+            cleaned(found)
             fault = operation.fault and self.read(operation.fault, answer)
             if fault and outcome in (s.COMPLETED, s.TRUNCATED):
                 found[s.ERROR_TYPE] = fault
@@ -316,7 +315,7 @@ class Call:
         if error is not None:
             found[s.ERROR_TYPE] = type(error).__qualname__
             if self.bound.operation.error is not None:
-                found.update(cleaned(self.read(self.bound.operation.error, error) or {}))
+                found.update(cleaned({**(self.read(self.bound.operation.error, error) or {})}))
             self._describe(error)
         elif s.ERROR_TYPE in found:
             outcome = s.FAILED

@@ -33,6 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 KEY = otel.create_key("otel_genai")
 _PLACES = {(mode.on_span, mode.on_event): mode for mode in Capture}
+_NONE: Mapping[str, Any] = {}
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 leave = _shared.leave
 
@@ -69,17 +70,21 @@ class Scope:
         """Add to what the parent says; `below` is what the context carried, which may hold for others."""
         self.parent = parent
         self.below = below or parent
-        self.attributes: Mapping[str, Any] = parent.attributes if parent else {}
-        if attributes:
-            self.attributes = {**self.attributes, **attributes}
-        self.suppressed: bool = suppressed or (parent is not None and parent.suppressed)
-        around = parent.variables if parent else {}
-        self.variables: Mapping[str, Any] = around if variables is None else variables
-        self.capture: Capture | None = narrowed(parent.capture if parent else None, capture)
-        self.call: Call | None = call or (parent.call if parent else None)
+        self.attributes: Mapping[str, Any] = attributes or _NONE
+        self.suppressed = suppressed
+        self.variables: Mapping[str, Any] = _NONE if variables is None else variables
+        self.capture = capture
+        self.call = call
         self.frame = frame
-        self.asked: Asked | None = parent.asked if parent is not None and call is None else None
+        self.asked: Asked | None = None
         self.open = True
+        if parent is not None:
+            self.attributes = {**parent.attributes, **self.attributes}
+            self.suppressed = suppressed or parent.suppressed
+            self.variables = parent.variables if variables is None else variables
+            self.capture = narrowed(parent.capture, capture)
+            self.call = call or parent.call
+            self.asked = parent.asked if call is None else None
 
     def holds(self) -> bool:
         """Whether the code that asks runs within this scope.
@@ -127,9 +132,9 @@ def carried(context: Context) -> Scope | None:
     return scope if isinstance(scope, Scope) else None
 
 
-def suppressed(context: Context) -> bool:
-    """Whether OpenTelemetry's own switch keeps instrumentations quiet here."""
-    return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
+def suppressed(context: Context, around: Scope | None = None) -> bool:
+    """Whether OpenTelemetry's own switch, or ours around, keeps instrumentations quiet here."""
+    return (around is not None and around.suppressed) or bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY))
 
 
 def generator_frame() -> FrameType | None:

@@ -82,12 +82,8 @@ class Seam:
         telemetry, who = self._telemetry, self._who
         try:
             here = otel.get_current()
-            around = _context.current(here)
-            if (
-                who in telemetry.off
-                or (around is not None and around.suppressed)
-                or _context.suppressed(here)
-            ):
+            around = _context.current(here) if here else None
+            if who in telemetry.off or (here and _context.suppressed(here, around)):
                 return None
             request = self._hook.request(client, args, kwargs)
             if request is None:
@@ -138,7 +134,7 @@ class Seam:
         """Give the caller the result: its call ends with it, or is left to what will see the answer's end."""
         try:
             _context.leave(call.context, token)
-            if _streams.begin(result, call):
+            if request.stream and _streams.begin(result, call):
                 return result
             stream = self._hook.stream(request, result)
             if stream is not None:

@@ -69,15 +69,20 @@ def usage(r: Message) -> Attributes:
         s.USAGE_CACHE_READ_INPUT_TOKENS: read,
         s.USAGE_CACHE_WRITE_INPUT_TOKENS: written,
         # a part that an older SDK does not know is a plain dict there
-        s.USAGE_REASONING_OUTPUT_TOKENS: getattr(view(details), "thinking_tokens", None),
+        s.USAGE_REASONING_OUTPUT_TOKENS: getattr(view(details), "thinking_tokens", None) if details else None,
         s.SERVICE_TIER: _tier(u),
     }
+
+
+_USUAL = (None, "standard")
 
 
 def _tier(u: Any) -> str | None:
     """Name what has another price than the standard one: a tier, the fast mode, inference kept in the US."""
     tier, speed = getattr(u, "service_tier", None), getattr(u, "speed", None)
     place = getattr(u, "inference_geo", None)
+    if tier in _USUAL and speed in _USUAL and place != "us":
+        return None
     named = (tier, speed, place if place == "us" else None)
     return "+".join([one for one in named if isinstance(one, str) and one != "standard"]) or None
 

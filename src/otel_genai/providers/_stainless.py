@@ -42,14 +42,17 @@ class Seam:
     _servers: weakref.WeakKeyDictionary[Any, tuple[Any, Server]] = field(
         default_factory=weakref.WeakKeyDictionary, compare=False
     )
+    _answers: set[type[Any]] = field(default_factory=set, compare=False)
+    """Types of the SDK's own that are answers as they are."""
 
     def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """Say which operation this is, by its URL."""
         options: Any = args[1] if len(args) > 1 else kwargs.get("options")
-        url = getattr(options, "url", None)
+        known = getattr(options, "__dict__", {})  # of a model whose attributes take longer
+        url = known.get("url")
         if not isinstance(url, str):
             return None  # the SDK's to refuse
-        method = options.method.lower()
+        method = known["method"].lower()
         operation, named = self.operations.get(url) if method == "post" else None, None
         if operation is None:
             operation, named = self._by_path(method, url)
@@ -59,11 +62,11 @@ class Seam:
         if stream and kwargs.get("stream_cls") is None:
             cast_to = args[0] if args else kwargs["cast_to"]
             kwargs = {**kwargs, "stream_cls": client._default_stream_cls[cast_to]}  # as the SDK would
-        body = _body(options) if named is None else {**options.params, **named}
+        body = _body(known) if named is None else {**options.params, **named}
         request = Request(operation, body, self._server(client, url), stream, args, kwargs)
-        if callable(options.post_parser):
+        if callable(known["post_parser"]):
             _keep_parsed(request)
-        if vars(options).get("span_name") and client._tracer is not None:  # no SDK but one has it
+        if known.get("span_name") and client._tracer is not None:  # no SDK but one has it
             _replace_native_span(request, client)
         return request
 
@@ -105,10 +108,10 @@ class Seam:
         """Say who answers; a URL's parts take microseconds to read, so once per client."""
         if path.startswith(("https://", "http://")):
             return self._elsewhere(client, path)
-        url = client.base_url
         known = self._servers.get(client)
-        if known is not None and known[0] is url:
+        if known is not None and known[0] is client.__dict__.get("_base_url"):  # the property takes longer
             return known[1]
+        url = client.base_url
         host = url.host
         port = url.port or {"https": 443, "http": 80}.get(url.scheme)
         server = Server(self.provider(client, host), host or None, port)
@@ -136,17 +139,21 @@ class Seam:
 
     def unread(self, result: Any) -> Any:
         """Give the response under a raw answer whose body has not been read yet."""
-        response = _http_response(result)
+        response = None if type(result) in self._answers else _http_response(result)
         return response if response is not None and not response.is_stream_consumed else None
 
     def answer(self, request: Request, result: Any) -> Any:
         """Give what the readers can read, whatever type the caller asked for."""
         if request.parsed is not None:
             return request.parsed
+        if type(result) in self._answers:
+            return result
         response = _http_response(result)
         if response is not None:
             result = response.content
         elif type(result).__module__.partition(".")[0] == self.package:
+            if "[" not in type(result).__name__:  # the caller may have made it for this one call
+                self._answers.add(type(result))
             return result
         if not isinstance(result, (str, bytes)):
             return view(plain(result))
@@ -194,12 +201,12 @@ def _code(raised: Any) -> Any:
     return getattr(raised, "code", None) or told.get("code") or told.get("type")
 
 
-def _body(options: Any) -> Body:
+def _body(options: Mapping[str, Any]) -> Body:
     """Give the JSON to be sent; `extra_body` is merged into it only further down."""
-    body, extra = options.json_data, options.extra_json
-    if not isinstance(body, Mapping):
+    body, extra = options["json_data"], options["extra_json"]
+    if type(body) is not dict and not isinstance(body, Mapping):
         body = {}
-    return {**body, **extra} if isinstance(extra, Mapping) else body
+    return {**body, **extra} if extra and isinstance(extra, Mapping) else body
 
 
 def _is_raw(options: Any) -> bool:
