@@ -125,7 +125,7 @@ def _imported(name: str, module: Any) -> None:
     try:
         provider = installed.provider or importlib.import_module(REGISTRY[name]).PROVIDER
         installed.provider = provider
-        installed.skipped = _others.stand_down(name)
+        installed.skipped = _others.stand_down(name) or _native(provider)
         if not installed.skipped and (unfit := _unfit(provider)):
             installed.skipped = unfit
             logger.warning("otel-genai leaves %s alone: %s", name, unfit)
@@ -185,6 +185,17 @@ def sdk_version(requires: str) -> str | None:
         return version(Requirement(requires).name)
     except PackageNotFoundError:
         return None
+
+
+def _native(provider: Provider) -> str:
+    """Say so if an SDK makes its spans itself, as it should."""
+    if not provider.native or not (found := sdk_version(provider.native)):
+        return ""
+    from packaging.requirements import Requirement  # noqa: PLC0415 (as above)
+
+    if not Requirement(provider.native).specifier.contains(found, prereleases=True):
+        return ""
+    return f"version {found} makes its spans itself, and those are adopted"
 
 
 def _unfit(provider: Provider) -> str:

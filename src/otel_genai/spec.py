@@ -201,6 +201,7 @@ class Provider:
         hooks: `module:Class.method` -> what is known about that seam.
         optional: hooks that not every supported version of the SDK has.
         attach: module -> what has a framework's callbacks tell of its runs, and gives what undoes that.
+        native: the versions that make spans of their own, which are adopted: they need no hooks.
     """
 
     name: str
@@ -208,6 +209,7 @@ class Provider:
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     attach: Mapping[str, Callable[[Any, Runs], Callable[[], None]]] = field(default_factory=dict)
+    native: str = ""
 
     @property
     def modules(self) -> frozenset[str]:
