@@ -20,6 +20,7 @@ from otel_genai import _context, _guard, _others, _shared
 from otel_genai import semconv as s
 from otel_genai._bound import Bound
 from otel_genai._call import Call
+from otel_genai._nesting import Asked
 from otel_genai._telemetry import Telemetry
 from otel_genai.spec import Operation, Request, Run
 
@@ -32,16 +33,22 @@ class _Open:
     """A run that has begun: its call, if it has one, and the context of what runs within."""
 
     __slots__ = (
-        "__weakref__", "call", "context", "group", "is_asked", "is_quiet", "is_step", "note", "request",
-        "scope", "shared", "started", "times",
+        "__weakref__", "above", "call", "context", "group", "is_asked", "is_quiet", "is_step", "note",
+        "place", "request", "scope", "shared", "started", "times",
     )  # fmt: skip
 
-    def __init__(self, run: Run, context: Context, scope: _context.Scope | None) -> None:
-        """Begin within a context."""
+    def __init__(self, run: Run, above: _Open | None, context: Context, place: tuple[int, Any]) -> None:
+        """Begin within another one, if that is known, and in a context."""
+        scope = _context.current(context)
         self.note = run.note
+        self.above = above
         self.context = context
         self.scope = scope
+        self.place = place
+        """The frame that called: it may begin several runs, one beside the other."""
         self.is_quiet = (scope is not None and scope.suppressed) or _context.suppressed(context)
+        if above is not None and above.is_quiet:
+            self.is_quiet = True
         self.call: Any = None
         self.shared: _shared.Shared | None = None
         self.request: Request | None = None
@@ -54,7 +61,7 @@ class _Open:
 
     def enter(self, context: Context) -> None:
         """Have what runs from now on be within."""
-        self.shared = _shared.Shared(otel.get_current(), context)
+        self.shared = _shared.Shared(otel.get_current(), context, self)
         self.shared.enter()
 
     def leave(self) -> None:
@@ -74,11 +81,11 @@ class _Open:
 class _Group:
     """Models that are asked together: whichever call comes first answers the first of them."""
 
-    def __init__(self, size: int, around: _context.Scope | None) -> None:
+    def __init__(self, size: int, around: Asked | None) -> None:
         """Begin within what has been asked before, if that is still waited for."""
         self.size = size
         self.members: list[_Open] = []
-        self._around = around.asked if around is not None else None
+        self._around = around
 
     def close(self) -> None:
         """Wait no more: all have been asked when the first of them has ended."""
@@ -94,9 +101,8 @@ class _Group:
             if not member.is_asked:
                 member.is_asked = True
                 break
-        around = self._around
-        if isinstance(around, _Group):
-            around.claim()
+        if self._around is not None:
+            self._around.claim()
 
 
 class Runs:
@@ -132,11 +138,12 @@ class Runs:
         """Begin a run: with a span if it is an operation, and make it current for what runs within."""
         if not self._is_on():
             return
-        opened = self._opened(run, parent, what)
+        frame = self._frame()
+        opened = self._opened(run, parent, what, (id(frame), frame.f_code if frame else None))
         operation = what.operation
         if operation is not None and not opened.is_quiet:
             if operation.name in s.INFERENCE:
-                self._ask(opened, what, operation)
+                self._ask(opened, what, operation, frame)
                 return
             bound = self._bind(operation, SpanKind.CLIENT if what.is_remote else SpanKind.INTERNAL)
             request = _request(what, operation)
@@ -146,7 +153,7 @@ class Runs:
             call.content(request.body)
             opened.context, opened.scope = call.context, call.scope
             _guard.keep(call, opened)
-        if opened.context is not _shared.actual(otel.get_current()) and not self._in_generator():
+        if opened.context is not _shared.actual(otel.get_current()) and not _is_generator(frame):
             opened.enter(opened.context)
         self._telemetry.failures.pop(self._who, None)  # those before were not in a row
 
@@ -191,17 +198,16 @@ class Runs:
             self.active = self.active and not _others.stand_down(self._provider)
         return self.active and self._who not in self._telemetry.off
 
-    def _opened(self, run: Any, parent: Any, what: Run) -> _Open:
+    def _opened(self, run: Any, parent: Any, what: Run, place: tuple[int, Any]) -> _Open:
         """Find where a run begins: within its parent, and in what the program has put between the two."""
         here = _shared.actual(otel.get_current())
-        around = _context.current(here)
         above = self._runs.get(parent)
-        if above is not None and not _descends(around, above.scope):
+        if above is None:
+            while isinstance(here, _shared.Shared) and _is_beside(here.owner, place):
+                here = _shared.actual(here.around)
+        elif not _is_within(here, above):
             here = above.context
-            around = _context.current(here)
-        opened = self._runs[run] = _Open(what, here, around)
-        if above is not None and above.is_quiet:
-            opened.is_quiet = True
+        opened = self._runs[run] = _Open(what, above, here, place)
         while len(self._runs) > MOST:
             self._stop(next(iter(self._runs)))
         return opened
@@ -216,21 +222,22 @@ class Runs:
             self._bound[id(operation), kind] = found
         return found
 
-    def _ask(self, opened: _Open, what: Run, operation: Operation) -> None:
+    def _ask(self, opened: _Open, what: Run, operation: Operation, frame: FrameType | None) -> None:
         """Wait for the call of a model: it has a span where it is seen, and else this is it, in the end."""
         opened.request = _request(what, operation)
-        asked = opened.scope.asked if opened.scope is not None else None
+        scope = _context.current(otel.get_current())
+        asked = scope.asked if scope is not None else None
         if isinstance(asked, _Group) and len(asked.members) < asked.size:
             opened.group = asked
             asked.members.append(opened)
             return
-        group = opened.group = _Group(what.size, opened.scope)
+        group = opened.group = _Group(what.size, asked)
         group.members.append(opened)
         scope = _context.Scope(opened.scope, what.shared)
         scope.asked = group
         opened.context = Context({**opened.context, _context.KEY: scope})
         opened.scope = scope
-        opened.is_step = self._in_generator()
+        opened.is_step = _is_generator(frame)
         opened.enter(opened.context)
 
     def _end(self, run: Any, how: Callable[[Call], None], *, is_told: bool = True) -> None:
@@ -255,20 +262,36 @@ class Runs:
         call.content(request.body)
         return call
 
-    def _in_generator(self) -> bool:
-        """Whether a generator's body called the framework's callbacks: its context is its caller's."""
+    def _frame(self) -> FrameType | None:
+        """Give the frame that called the framework's callbacks."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_globals.get("__name__") in self.through:
             frame = frame.f_back
-        return frame is not None and bool(frame.f_code.co_flags & _context._GENERATOR)
+        return frame
 
 
 def _request(what: Run, operation: Operation) -> Request:
     return Request(operation, what.body, what.server, what.stream, (), {})
 
 
-def _descends(scope: _context.Scope | None, from_: _context.Scope | None) -> bool:
-    """Whether a scope is another one, or within it."""
-    while scope is not None and scope is not from_:
+def _is_generator(frame: FrameType | None) -> bool:
+    """Whether a generator's body is what runs: its context is its caller's, between two items, too."""
+    return frame is not None and bool(frame.f_code.co_flags & _context._GENERATOR)
+
+
+def _is_beside(owner: object, place: tuple[int, Any]) -> bool:
+    """Whether a run is an outermost one that was begun by the very same code."""
+    return isinstance(owner, _Open) and owner.above is None and owner.place == place
+
+
+def _is_within(here: Context, above: _Open) -> bool:
+    """Whether a context is that of a run, or of what the program has put within it."""
+    scope = _context.current(here)
+    while scope is not None and scope is not above.scope:
         scope = scope.parent
-    return scope is from_
+    if scope is not above.scope or not isinstance(here, _shared.Shared):
+        return scope is above.scope
+    run: _Open | None = above
+    while run is not None and run is not here.owner:
+        run = run.above
+    return run is not None

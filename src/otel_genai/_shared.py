@@ -18,9 +18,10 @@ from opentelemetry.context import Context
 class Shared(Context):
     """Holds what it was given until it ends, and from then on what the context around it holds."""
 
-    def __init__(self, around: Context, values: Mapping[str, object]) -> None:
-        """Begin within `around`."""
+    def __init__(self, around: Context, values: Mapping[str, object], owner: object = None) -> None:
+        """Begin within `around`; `owner` is whom it was made for."""
         super().__init__(values)
+        self.owner = owner
         self.around = actual(around)
         self.ended = False
         self._followers: weakref.WeakValueDictionary[int, Shared] = weakref.WeakValueDictionary()
@@ -35,7 +36,7 @@ class Shared(Context):
             return
         self.ended = True
         if otel.get_current() is self:
-            otel.attach(self.around)
+            otel.attach(actual(self.around))
         self._follow()
 
     def _follow(self) -> None:

@@ -1,0 +1,364 @@
+"""LangChain and LangGraph, real ones: what runs is told once, and the program is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+pytest.importorskip("langgraph", reason="needs LangGraph: pip install 'otel-genai[frameworks]'")
+pytest.importorskip(
+    "langchain_openai", reason="needs it to ask a model: pip install 'otel-genai[frameworks]'"
+)
+
+import openai
+from langchain_core.caches import InMemoryCache
+from langchain_core.tools import StructuredTool, ToolException
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+import chains
+import otel_genai
+from chains import ANSWER, MODEL, QUESTION, STREAMS, TIMES, WAYS
+from otel_genai import semconv as s
+from otel_genai.testing import capture
+from sdks.kit import Reply, Wire
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # clients keep their connections
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of LangChain's own
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Unexpected type for token usage"),  # langchain-openai adds them up
+]
+WHOLE = pytest.mark.parametrize("way", WAYS)
+PRICES = [{"model": MODEL, "input": 1, "output": 2}]
+BOTH = ("langchain", "openai")
+ASKED = {"messages": [("user", QUESTION)]}
+AGENT = [chains.calls("weather", city="Rome"), chains.said()]
+"""What the model of an agent says; an agent's stream is one of steps, so its answers come whole."""
+THREAD = {"configurable": {"thread_id": "t-7"}}
+
+
+class Program:
+    """A program, and a server that plays the model."""
+
+    def __init__(self, make: Any, way: str, given: Any, replies: Any, config: Any = None) -> None:
+        """Say what is made of a model, how it is called, and what the model says."""
+        self.make, self.way, self.given, self.config = make, way, given, config
+        self.replies = replies
+
+    def run(self) -> Any:
+        """Run it; give what it was given, or what it raised, and what the server was asked."""
+        wire = Wire(self.replies, frozenset({"x-stainless-read-timeout"}))
+        with wire.serving():
+            try:
+                result = WAYS[self.way](self.make(chains.model(wire.url)), self.given, self.config)
+            except Exception as error:  # noqa: BLE001 (it is compared)
+                result = error
+        return result, wire.requests
+
+    def seen(self, *names: str, **settings: Any) -> Any:
+        """Run it, and give what was seen."""
+        with capture(*names, **settings) as seen:
+            self.result, _ = self.run()
+        return seen
+
+
+def tree(seen: Any) -> list[tuple[str, str | None]]:
+    """Give the names of spans with their parents'."""
+    return sorted(((span["name"], span["parent"]) for span in seen.spans), key=str)
+
+
+def named(seen: Any, name: str) -> list[dict[str, Any]]:
+    """Give the attributes of the spans of one name."""
+    return [span["attributes"] for span in seen.spans if span["name"] == name]
+
+
+def tokens(seen: Any) -> tuple[int, int]:
+    """Give all tokens that the metrics know of."""
+    points = seen.metrics[s.TOKEN_USAGE.name]
+    counted = dict.fromkeys(("input", "output"), 0)
+    for point in points:
+        counted[point["attributes"][s.TOKEN_TYPE]] += point["sum"]
+    return counted["input"], counted["output"]
+
+
+# --- One call of a model is one span ---------------------------------------------------------------------
+
+
+@WHOLE
+@pytest.mark.parametrize("names", [("langchain",), ("openai",), BOTH], ids="-".join)
+def test_a_model_is_told_once(way, names):
+    """By its SDK where that is seen, else by LangChain; tokens and cost are counted once."""
+    reply = chains.said(stream=way in STREAMS)
+    given = {"question": QUESTION}
+    program = Program(chains.chain, way, given, [reply])
+    seen = program.seen(*names, cost=True, prices=PRICES)
+    times = TIMES.get(way, 1)
+    assert ANSWER in ("".join(program.result) if way in STREAMS else program.result)
+    workflows = [("invoke_workflow", None)] * times if "langchain" in names else []
+    parent = "invoke_workflow" if workflows else None
+    assert tree(seen) == [(f"chat {MODEL}", parent)] * times + workflows
+    assert tokens(seen) == (30 * times, 5 * times)
+    [cost] = seen.metrics[s.COST.name]
+    assert cost["value"] == pytest.approx((30 + 2 * 5) * times / 1e6)
+    for attributes in named(seen, f"chat {MODEL}"):
+        assert attributes[s.PROVIDER_NAME] == "openai"
+        assert attributes[s.RESPONSE_MODEL] == f"{MODEL}-2025-04-14"
+        assert attributes[s.RESPONSE_FINISH_REASONS] == ["stop"]
+        assert attributes[s.USAGE_CACHE_READ_INPUT_TOKENS] == 10
+        assert (s.RESPONSE_TIME_TO_FIRST_CHUNK in attributes) == (way in STREAMS)
+        assert attributes[s.REQUEST_TEMPERATURE] == 0.5
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+def test_an_agent_and_its_tools(way, names):
+    """One span for the agent, one for each call of a model and of a tool, all in one conversation."""
+    seen = Program(chains.agent, way, ASKED, AGENT, THREAD).seen(*names)
+    agent = "invoke_agent helper"
+    assert tree(seen) == [(f"chat {MODEL}", agent)] * 2 + [("execute_tool weather", agent), (agent, None)]
+    assert {span["attributes"][s.CONVERSATION_ID] for span in seen.spans} == {"t-7"}
+    assert {span["attributes"][s.AGENT_NAME] for span in seen.spans} == {"helper"}
+    [tool] = named(seen, "execute_tool weather")
+    assert (tool[s.TOOL_CALL_ID], tool[s.TOOL_TYPE]) == ("call_1", "function")
+    assert tokens(seen) == (60, 10)
+    assert seen.metrics[s.AGENT_DURATION.name][0]["count"] == 1
+    assert seen.metrics[s.TOOL_DURATION.name][0]["count"] == 1
+    assert {span["status"] for span in seen.spans} == {"UNSET"}
+
+
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+def test_several_prompts_at_once(names):
+    """Each of them is a call, whoever tells it."""
+    wire = Wire([chains.said()], frozenset())
+    with wire.serving(), capture(*names) as seen:
+        asked = [[chains.human(QUESTION)], [chains.human("And?")]]
+        chains.model(wire.url).generate(asked)
+        asyncio.run(chains.model(wire.url).agenerate(asked))
+    assert tree(seen) == [(f"chat {MODEL}", None)] * 4
+    assert tokens(seen) == (120, 20)
+
+
+def test_a_model_of_models_is_the_one_beneath():
+    """A model that asks another one infers nothing by itself."""
+    wire = Wire([chains.said()], frozenset())
+    with wire.serving(), capture(*BOTH) as seen:
+        assert chains.Delegate(to=chains.model(wire.url)).invoke(QUESTION).content == ANSWER
+    assert tree(seen) == [(f"chat {MODEL}", None)]
+
+
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+def test_what_comes_out_of_the_cache_was_asked_of_nobody(names):
+    """LangChain's own cache: the second answer is no inference."""
+    wire = Wire([chains.said()], frozenset())
+    with wire.serving(), capture(*names) as seen:
+        model = chains.model(wire.url, cache=InMemoryCache())
+        assert [model.invoke(QUESTION).content for _ in range(2)] == [ANSWER] * 2
+    assert len(wire.requests) == 1
+    assert tree(seen) == [(f"chat {MODEL}", None)]
+
+
+# --- The context -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [chains.chain, chains.agent])
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_nothing_is_left_in_the_program_s_context(make, way):
+    """Neither after a run nor between the items of a stream does the program find itself within it."""
+    fakes = [chains.tool_call("weather", city="Rome"), ANSWER] if make is chains.agent else [ANSWER]
+    given = ASKED if make is chains.agent else {"question": QUESTION}
+    found: list[Any] = []
+
+    async def run(runnable: Any) -> None:
+        with tracer.start_as_current_span("own") as own:
+            expected = dict(otel.get_current())
+            if way == "astream":
+                found.extend([dict(otel.get_current()) == expected async for _ in runnable.astream(given)])
+            elif way == "stream":
+                found.extend(dict(otel.get_current()) == expected for _ in runnable.stream(given))
+            elif way == "ainvoke":
+                await runnable.ainvoke(given)
+            else:
+                runnable.invoke(given)
+            found.append(dict(otel.get_current()) == expected)
+            found.append(trace.get_current_span() is own)
+
+    with capture("langchain") as seen:
+        tracer = seen.tracer_provider.get_tracer("program")
+        asyncio.run(run(make(chains.fake(*fakes))))
+    assert found
+    assert all(found)
+    roots = [span for span in seen.spans if span["name"].startswith("invoke_")]
+    assert [span["parent"] for span in roots] == ["own"]
+
+
+def test_what_a_program_says_around_a_run_holds_after_it(monkeypatch):
+    """A block of ours around an awaited run ends where it ends, and is known within."""
+
+    async def run() -> None:
+        with otel_genai.context(user="u-7"):
+            await chains.chain(chains.fake(ANSWER)).ainvoke({"question": QUESTION})
+        await chains.chain(chains.fake(ANSWER)).ainvoke({"question": QUESTION})
+
+    with capture("langchain") as seen:
+        asyncio.run(run())
+    assert [span["attributes"].get(s.USER_ID) for span in seen.spans] == ["u-7", "u-7", None, None]
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_what_a_tool_does_is_within_it(colour):
+    """The program's own spans in a tool, and calls of models there, are the tool's."""
+    wire = Wire([chains.said()], frozenset())
+
+    def look(city: str) -> str:
+        """Look it up."""
+        with tracer.start_as_current_span("GET"):
+            return str(chains.model(wire.url).invoke(f"{city}?").content)
+
+    async def alook(city: str) -> str:
+        """Look it up."""
+        with tracer.start_as_current_span("GET"):
+            return str((await chains.model(wire.url).ainvoke(f"{city}?")).content)
+
+    tool = StructuredTool.from_function(look, alook if colour == "async" else None, name="look")
+    with wire.serving(), capture(*BOTH) as seen:
+        tracer = seen.tracer_provider.get_tracer("program")
+        agent = chains.agent(chains.fake(chains.tool_call("look", city="Rome"), ANSWER), tool)
+        WAYS["ainvoke" if colour == "async" else "invoke"](agent, ASKED)
+    assert ("GET", "execute_tool look") in tree(seen)
+    assert (f"chat {MODEL}", "GET") in tree(seen)
+    assert ("execute_tool look", "invoke_agent helper") in tree(seen)
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_tool_that_is_told_by_hand_too_is_told_once(colour):
+    """`@otel_genai.tool` on what LangChain runs is the same execution."""
+
+    @otel_genai.tool()
+    def look(city: str) -> str:
+        """Look it up."""
+        return city
+
+    tool = StructuredTool.from_function(look)
+    with capture("langchain") as seen:
+        agent = chains.agent(chains.fake(chains.tool_call("look", city="Rome"), ANSWER), tool)
+        WAYS["ainvoke" if colour == "async" else "invoke"](agent, ASKED)
+    assert [name for name, _ in tree(seen) if "tool" in name] == ["execute_tool look"]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_branches_have_their_parent(way):
+    """Steps that run side by side, in threads or in tasks, are of one workflow."""
+    wire = Wire([chains.said()], frozenset())
+    both = threading.Barrier(2)
+
+    def ask(side: str) -> Any:
+        def step(_: Any) -> Any:
+            both.wait(20)
+            return {side: chains.model(wire.url).invoke(side).content}
+
+        return step
+
+    with wire.serving(), capture(*BOTH) as seen:
+        steps = {side: ask(side) for side in ("left", "right")}
+        WAYS[way](chains.graph(steps, side_by_side=True), {"question": "?"})
+    workflow = "invoke_workflow inquiry"
+    assert tree(seen) == [(f"chat {MODEL}", workflow)] * 2 + [(workflow, None)]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_an_agent_within_a_workflow(way):
+    """A graph within a graph is an agent if it is one of `create_agent`."""
+    wire = Wire(AGENT, frozenset())
+    with wire.serving(), capture(*BOTH) as seen:
+        helper = chains.agent(chains.model(wire.url))
+        asked = {"messages": [("user", QUESTION)]}
+
+        def ask(_: Any) -> Any:
+            return {"answer": helper.invoke(asked)["messages"][-1].content}
+
+        WAYS[way](chains.graph({"helper": ask}), {"question": QUESTION}, THREAD)
+    assert ("invoke_agent helper", "invoke_workflow inquiry") in tree(seen)
+    assert ("execute_tool weather", "invoke_agent helper") in tree(seen)
+    assert {span["attributes"].get(s.CONVERSATION_ID) for span in seen.spans} == {"t-7"}
+    assert s.AGENT_NAME not in named(seen, "invoke_workflow inquiry")[0]
+
+
+# --- Control flow and failures ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_an_interrupt_is_no_error(way):
+    """A run that waits for an answer, and the one that goes on with it, are of one conversation."""
+    wire = Wire([chains.said()], frozenset())
+
+    def step(state: Any) -> Any:
+        found = interrupt("Which city?")
+        return {"answer": chains.model(wire.url).invoke(found).content}
+
+    with wire.serving(), capture(*BOTH) as seen:
+        graph = chains.kept({"step": step})
+        WAYS[way](graph, {"question": QUESTION}, THREAD)
+        WAYS[way](graph, Command(resume="Rome"), THREAD)
+    workflow = "invoke_workflow inquiry"
+    assert tree(seen) == [(f"chat {MODEL}", workflow), (workflow, None), (workflow, None)]
+    assert {span["status"] for span in seen.spans} == {"UNSET"}
+    assert [span["attributes"][s.CONVERSATION_ID] for span in seen.spans] == ["t-7"] * 3
+    assert not [span for span in seen.spans if s.ERROR_TYPE in span["attributes"]]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_tool_that_asks_a_person_was_stopped(way):
+    """An interrupt in a tool ends it without an error; it begins anew when there is an answer."""
+
+    def confirm(city: str) -> str:
+        """Ask."""
+        return str(interrupt(city))
+
+    with capture("langchain") as seen:
+        tool = StructuredTool.from_function(confirm)
+        model = chains.fake(chains.tool_call("confirm", city="Rome"), ANSWER)
+        agent = chains.agent(model, tool, checkpointer=InMemorySaver())
+        WAYS[way](agent, ASKED, THREAD)
+        WAYS[way](agent, Command(resume="yes"), THREAD)
+    outcomes = [found.get(s.OUTCOME) for found in named(seen, "execute_tool confirm")]
+    assert outcomes == ["stopped", None]
+    assert {span["status"] for span in seen.spans} == {"UNSET"}
+
+
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_a_refusal_is_told_by_all_that_fail(way, names):
+    """The provider's error is on the call and on the workflow that it ends."""
+    refusal = Reply(b'{"error": {"message": "busy", "type": "server_error"}}', status=500)
+    program = Program(chains.chain, way, {"question": QUESTION}, [refusal])
+    seen = program.seen(*names)
+    assert isinstance(program.result, openai.APIError)
+    assert [(span["name"], span["status"]) for span in seen.spans] == [
+        (f"chat {MODEL}", "ERROR"),
+        ("invoke_workflow", "ERROR"),
+    ]
+    chat, workflow = (span["attributes"][s.ERROR_TYPE] for span in seen.spans)
+    assert workflow == type(program.result).__qualname__
+    assert chat == ("InternalServerError" if "openai" in names else workflow)
+
+
+def test_a_tool_s_failure_that_the_model_is_told_of():
+    """A tool that answers with its error has failed, and the agent has not."""
+
+    def broken(city: str) -> str:
+        """Fail."""
+        raise ToolException(city)
+
+    with capture("langchain") as seen:
+        tool = StructuredTool.from_function(broken, handle_tool_error=True)
+        chains.agent(chains.fake(chains.tool_call("broken", city="Rome"), ANSWER), tool).invoke(ASKED)
+    statuses = {span["name"]: span["status"] for span in seen.spans}
+    assert statuses["execute_tool broken"] == "ERROR"
+    assert statuses["invoke_agent helper"] == "UNSET"
+    assert named(seen, "execute_tool broken")[0][s.ERROR_TYPE] == "tool_error"
