@@ -73,8 +73,10 @@ def meet(span: Native, here: Context) -> None:
         return
     seen = True
     setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
-    if telemetry.costs is not None and span.attributes:
-        telemetry.costs.expect(_read(span, emitter))
+    said = span.attributes or {}
+    if telemetry.costs is not None and s.REQUEST_MODEL in said:
+        asked = {s.REQUEST_MODEL: said[s.REQUEST_MODEL], s.PROVIDER_NAME: _emitters.provider(said)}
+        telemetry.costs.expect(asked)
 
 
 def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, Bound] | None:
@@ -180,28 +182,17 @@ def _family(operation: str) -> str:
     return s.CHAT if operation in s.INFERENCE else operation
 
 
-def _read(span: Native, emitter: Emitter, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Give all that a span says, by the conventions."""
-    said = span.attributes or {}
-    if found is None:
-        found = _emitters.missing(emitter, span.name, said)
-    own = {
-        s.OPERATION_NAME: _emitters.operation(emitter, span.name, said),
-        s.PROVIDER_NAME: _emitters.provider(said),
-    }
-    return cleaned({**said, **found, **own})
-
-
-def _complete(span: Native, emitter: Emitter) -> dict[str, Any]:
-    """Add what is missing by the conventions; give all that the span says."""
-    said = span.attributes or {}
+def _complete(span: Any, emitter: Emitter) -> dict[str, Any]:
+    """Add what is missing by the conventions; give all that the span says, in their words."""
+    said: dict[str, Any] = span.attributes.copy()
     found = _emitters.missing(emitter, span.name, said)
     if span.status.status_code is StatusCode.ERROR and s.ERROR_TYPE not in said:
         found[s.ERROR_TYPE] = _error(span)
-    everything = _read(span, emitter, found)
-    name = _emitters.title(emitter, span.name, everything)
-    _write(span, cleaned(found), name)
-    return everything
+    everything = {**said, **found}
+    _write(span, cleaned(found), _emitters.title(emitter, span.name, everything))
+    everything[s.OPERATION_NAME] = _emitters.operation(emitter, span.name, everything)
+    everything[s.PROVIDER_NAME] = _emitters.provider(everything)
+    return cleaned(everything)
 
 
 def _error(span: Native) -> str:
