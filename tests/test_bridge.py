@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
 import otel_genai
 import ways
 from garbage import collect
-from otel_genai import _emitters, _telemetry, semconv_mcp, testing
+from otel_genai import _context, _emitters, _telemetry, semconv_mcp, testing
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 
@@ -526,6 +527,24 @@ def test_within_a_call_of_ours_it_is_the_same_call(seen):
         emit(seen, CASES["mistralai"])
         call.usage(input_tokens=21, output_tokens=6)
     assert sum(value for _, name, _, value in points(seen) if name == CALLS) == 1
+
+
+@pytest.mark.parametrize(("name", "times"), [("mistralai", 1), ("crewai model", 0), ("strands agent", 0)])
+def test_what_a_framework_said_it_will_ask_is_asked_by_it(seen, name, times):
+    """A framework whose runs we tell has no second span for the model then."""
+
+    class Asked:
+        claims = 0
+
+        def claim(self):
+            self.claims += 1
+
+    scope = _context.Scope(None)
+    scope.asked = asked = Asked()
+    token = otel.attach(otel.set_value(_context.KEY, scope))
+    emit(seen, CASES[name])
+    otel.detach(token)
+    assert asked.claims == times
 
 
 def test_what_our_hooks_see_anyway_is_not_counted_again(seen, monkeypatch):

@@ -35,13 +35,14 @@ seen = False
 class Adopted:
     """What is kept of a library's span while it is open."""
 
-    __slots__ = ("around", "emitter", "outer", "told")
+    __slots__ = ("around", "asked", "emitter", "outer", "told")
 
     def __init__(self, emitter: Emitter, outer: Span, around: _context.Scope | None) -> None:
         """Remember what it started in."""
         self.emitter = emitter
         self.outer = outer
         self.around = around.call if around is not None else None
+        self.asked = around.asked if around is not None else None
         self.told = False
         """Whether what happened within has been measured as the same thing."""
 
@@ -224,6 +225,8 @@ def _measure(span: Native, adopted: Adopted, found: dict[str, Any], late: bool) 
         if not adopted.told:
             _record_request(span, found)
     elif operation in s.OPERATIONS and not (operation in s.MODEL_CALLS and _is_told(adopted, operation)):
+        if adopted.asked is not None and operation in s.INFERENCE:
+            adopted.asked.claim()  # this is what a framework has said that it will ask
         meters = _meters(active(), emitter, operation, remote=span.kind is SpanKind.CLIENT)
         more = _record(meters, found, operation, _seconds(span), set_span_in_context(span, Context()))
         if not late:
