@@ -22,7 +22,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 import otel_genai
 import ways
 from garbage import collect
-from otel_genai import _context, _emitters, _telemetry, semconv_mcp, testing
+from otel_genai import _context, _doctor, _emitters, _telemetry, semconv_mcp, testing
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 
@@ -914,7 +914,19 @@ def test_mcp_client_and_server_are_one_trace(mcp_spans):
     assert TOOL not in names(found)
 
 
-# --- The page --------------------------------------------------------------------------------------------
+# --- For people ------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_names_who_makes_spans(monkeypatch):
+    """Of those that are installed, in versions that do."""
+    there = {"mcp": "1.9.0", "google-adk": "2.13.0", "crewai": "1.15.30", "litellm": "1.109.1"}
+    monkeypatch.setattr(_doctor, "_installed", there.get)
+    end = "; those that reach this program's provider are adopted"
+    assert [(finding.subject, finding.text, finding.advice) for finding in _doctor._native()] == [
+        ("google-adk itself", f"2.13.0 makes GenAI spans, on by default{end}", ""),
+        ("crewai itself", f"1.15.30 makes GenAI spans, sent to a provider of its own{end}", ""),
+        ("litellm itself", f"1.109.1 makes GenAI spans, off by default{end}", ""),
+    ]
 
 
 def test_the_page_says_what_the_table_does():
