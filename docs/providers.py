@@ -33,9 +33,9 @@ MISSING: dict[str, str] = {
     "stream, unless `stream_options` or the setting `stream_usage` ask for them",
     "langchain": "embeddings, which no callback tells of: the SDK beneath does; agents of "
     "LangGraph's older `create_react_agent` are workflows",
-    "litellm": "images, speech, transcription, reranking and moderation; clients made by "
-    "`litellm.LiteLLM()`; usage of a stream that the provider did not tell, or told without details of the "
-    "prompt: it might be LiteLLM's guess. `stream_usage` asks for that of chats alone",
+    "litellm": "images, speech, transcription, reranking and moderation; usage of a stream that the provider "
+    "did not tell, or told without details of the prompt: it might be LiteLLM's guess. `stream_usage` asks "
+    "for that of chats alone",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",

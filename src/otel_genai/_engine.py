@@ -86,7 +86,7 @@ class Seam:
             if who in telemetry.off or (here and _context.suppressed(here, around)):
                 return None
             request = self._hook.request(client, args, kwargs)
-            if request is None:
+            if request is None or (request.is_beneath and self._is_within(around)):
                 return None
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
             if bound is None or bound.who in telemetry.off:
@@ -101,6 +101,11 @@ class Seam:
             return None
         self._expect(call, request)
         return call, request
+
+    def _is_within(self, around: _context.Scope | None) -> bool:
+        """Whether a call that goes on there is this SDK's own: what it calls beneath is told with it."""
+        call = around.call if around is not None else None
+        return call is not None and bool(call.open) and call.bound.who[0] == self._provider
 
     def _bind(self, operation: Operation) -> Bound | None:
         """Prepare for an operation, unless somebody else has come to tell it in the meantime."""

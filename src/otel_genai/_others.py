@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
@@ -17,6 +19,8 @@ _ALSO = {
     "huggingface_hub": ("huggingface",),
 }
 """Under which further names others have an SDK."""
+_CALLBACKS = ("callbacks", "success_callback", "_async_success_callback")
+"""Where LiteLLM has those who are told of its calls."""
 _told: set[str] = set()
 
 
@@ -33,7 +37,20 @@ def at_work(name: str) -> str:
                 f"set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={theirs}, or do not call {cls.__name__}; "
                 f"to keep it so and hear no more of it, set OTEL_GENAI_DISABLED={name}"
             )
-    return ""
+    return _own() if name == "litellm" else ""
+
+
+def _own() -> str:
+    """Say that LiteLLM makes spans itself, if it was told to; what some company is sent is none."""
+    litellm: Any = sys.modules.get("litellm")
+    places = (getattr(litellm, name, None) or () for name in _CALLBACKS)
+    if not any(one == "otel" or type(one).__name__ == "OpenTelemetry" for place in places for one in place):
+        return ""
+    return (
+        'its own callback "otel" makes spans, and one span per call is enough; to have otel-genai\'s, take '
+        '"otel" out of litellm.callbacks and litellm.success_callback; to keep it so and hear no more of it, '
+        "set OTEL_GENAI_DISABLED=litellm"
+    )
 
 
 def stand_down(name: str) -> str:

@@ -25,6 +25,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class _Inside:
+    """The variables that a function holds of where it was made, as attributes: whoever has it has them."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, function: Any) -> None:
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        object.__setattr__(self, "_cells", cells)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # for `vars()`
+        return {name: cell.cell_contents for name, cell in self._cells.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._cells:
+            raise AttributeError(name)
+        return self._cells[name].cell_contents
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._cells[name].cell_contents = value
+
+
 @dataclass(slots=True)
 class Patch:
     """One function of an SDK that we stand in for."""
@@ -149,7 +171,7 @@ def _patch(installed: _Installed, provider: Provider, target: str) -> None:
     owner: Any = sys.modules[module]
     try:
         for parent in parents:
-            owner = getattr(owner, parent)
+            owner = _Inside(owner) if parent == "__closure__" else getattr(owner, parent)
         getattr(owner, name)
     except AttributeError:
         if target in provider.optional:
@@ -171,7 +193,7 @@ def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
 
 
 def _is_patched(name: str) -> bool:
-    return name in _installed and bool(_installed[name].patches)
+    return name in _installed and bool(_installed[name].patches) and not _others.at_work(name)
 
 
 _emitters.patched = _is_patched

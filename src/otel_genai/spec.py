@@ -104,6 +104,8 @@ class Request:
     """What came along with a request to this process: the trace context of who asks, if it is there."""
     rootless: bool = True
     """Whether it would do so without a span around the call."""
+    is_beneath: bool = False
+    """Whether it is no call where another call of the same SDK goes on: that one is told already."""
     failures: list[Exception] = field(default_factory=list)
     """What went wrong in reading the body, but for what is wrong with the body."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -16,12 +20,13 @@ pytest.importorskip("mcp", reason="LiteLLM needs it for responses: pip install m
 import litellm
 import openai
 
+from otel_genai.providers import litellm as provider
 from otel_genai.providers._litellm_answer import lenient
 from otel_genai.providers._litellm_names import UNKNOWN, named, resolved
 from otel_genai.providers.litellm import server, usage
 from otel_genai.testing import capture
 from sdks.kit import Reply, Wire, events, fake
-from sdks.litellm import SSE, Client
+from sdks.litellm import SSE, WAYS, Client
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # it keeps its connections
@@ -37,13 +42,15 @@ BUSY = Reply(b'{"error": {"message": "busy", "type": "server_error"}}', status=5
 COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
 
 
-def ran(colour: str, call: Any, replies: list[Reply], *names: str, **settings: Any) -> list[dict[str, Any]]:
+def ran(
+    colour: str, call: Any, replies: list[Reply], *names: str, client: Any = Client, **settings: Any
+) -> list[dict[str, Any]]:
     """Call, read what is a stream, and give the spans."""
     wire = Wire(replies, frozenset())
 
     async def program() -> None:
         with contextlib.suppress(openai.APIError):
-            got = call(Client(wire.url, colour))
+            got = call(client(wire.url, colour))
             got = await got if inspect.isawaitable(got) else got
             if hasattr(got, "__aiter__"):
                 _ = [event async for event in got]
@@ -93,14 +100,119 @@ def test_an_sdk_beneath_is_part_of_the_call(colour: str, reply: Reply) -> None:
     }
 
 
-def test_a_name_that_was_imported_before_is_seen_where_an_sdk_is_beneath() -> None:
-    """The function itself is not ours; the SDK that it calls is."""
-    early = litellm.completion
-    wire = Wire([CHAT], frozenset())
-    with wire.serving(), capture("litellm", "openai", cost=False) as seen:
-        early("openai/gpt-4o-mini", MESSAGES, api_base=wire.url, api_key="test")
-    [span] = seen.spans
-    assert (span["name"], span["attributes"]["gen_ai.provider.name"]) == ("chat gpt-4o-mini", "openai")
+EARLY = {name: getattr(litellm, name) for name in provider.FUNCTIONS}
+"""The functions, as programs have them that import their names before they call `instrument()`."""
+
+
+class Early(Client):
+    """Calls what was imported before."""
+
+    def _given_to(self, function: Any) -> Any:
+        name = function.__name__ if self._colour == "sync" else f"a{function.__name__.removeprefix('a')}"
+        return super()._given_to(EARLY[name])
+
+
+@pytest.mark.parametrize("names", [("litellm",), ("litellm", "openai")], ids="+".join)
+@pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_name_that_was_imported_before_is_seen(colour: str, way: Any, names: tuple[str, ...]) -> None:
+    """Beneath LiteLLM's decorator: one span, the same as by way of the package."""
+    early = ran(colour, way.call, list(way.replies), *names, client=Early)
+    known = ran(colour, way.call, list(way.replies), *names)
+    assert [span["name"] for span in early] == [span["name"] for span in known] == [way.span["name"]]
+    same = {key: value for key, value in known[0]["attributes"].items() if not key.startswith(UNSTEADY)}
+    assert {
+        key: value for key, value in early[0]["attributes"].items() if not key.startswith(UNSTEADY)
+    } == same
+
+
+UNSTEADY = ("server.", "gen_ai.response.time_to", "otel_genai.longest")
+
+
+def test_a_stream_that_litellm_adds_up_itself_is_seen() -> None:
+    """Beneath the decorator it is a stream, and the caller has an answer."""
+    [span] = ran(
+        "sync",
+        lambda c: EARLY["completion"](
+            "openai/gpt-4o-mini", MESSAGES, stream=True, complete_response=True, **c._given
+        ),
+        [STREAM],
+    )
+    assert span["attributes"]["gen_ai.usage.output_tokens"] == 31
+
+
+def test_a_client_of_litellms_own_is_seen() -> None:
+    """It calls the functions by names of its own."""
+    [span] = ran(
+        "sync",
+        lambda c: litellm.LiteLLM(api_key="test").chat.completions.create(
+            model="openai/gpt-4o-mini", messages=MESSAGES, api_base=c._given["api_base"]
+        ),
+        [CHAT],
+    )
+    assert span["name"] == "chat gpt-4o-mini"
+
+
+def test_nothing_of_ours_stays_within() -> None:
+    """Once we are gone, the decorator has what it had."""
+    held = [_decorated(name) for name in provider.FUNCTIONS]
+    for _ in range(2):
+        with capture("litellm", cost=False):
+            within = [_decorated(name) for name in provider.FUNCTIONS]
+        after = [_decorated(name) for name in provider.FUNCTIONS]
+        assert [now is before for now, before in zip(within, held, strict=True)] == [False] * len(held)
+        assert [now is before for now, before in zip(after, held, strict=True)] == [True] * len(held)
+
+
+def _decorated(name: str) -> Any:
+    module = "litellm.responses.main" if name.endswith("responses") else "litellm.main"
+    function = getattr(importlib.import_module(module), name)
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
+    return cells["original_function"].cell_contents
+
+
+PROGRAM = """
+import json, logging, sys
+from opentelemetry import metrics, trace
+import otel_genai
+from otel_genai import testing
+
+seen = testing.Seen()
+trace.set_tracer_provider(seen.tracer_provider)
+metrics.set_meter_provider(seen.meter_provider)
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+otel_genai.instrument("litellm")
+import litellm
+
+litellm.callbacks = [CALLBACKS]
+for _ in range(2):
+    litellm.completion("openai/gpt-4o-mini", [{"role": "user", "content": "2"}], mock_response="4")
+[status] = [one for one in otel_genai.providers() if one.name == "litellm"]
+scopes = [span.instrumentation_scope.name for span in seen.finished]
+print(json.dumps([scopes.count("otel_genai"), status.state, status.reason]))
+"""
+
+
+@pytest.mark.parametrize(("callbacks", "spans"), [('"otel"', 0), ("print", 2)])
+def test_spans_of_its_own_are_enough(callbacks: str, spans: int) -> None:
+    """LiteLLM is left alone then, from the first call on, and one line says what to set."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("CALLBACKS", callbacks)],
+        env={
+            "PATH": os.environ["PATH"],
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "OTEL_EXPORTER": "in_memory",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told, state, reason = json.loads(done.stdout.splitlines()[-1])
+    assert (told, state) == (spans, "patched" if spans else "skipped")
+    assert ('take "otel" out of litellm.callbacks' in reason) is (spans == 0)
+    assert done.stderr.count("otel-genai leaves litellm alone: its own callback") == (spans == 0)
 
 
 @COLOURS

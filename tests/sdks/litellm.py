@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 import warnings
+from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ litellm.disable_streaming_logging = True  # a thread of its own would keep strea
 litellm.types.utils.time = SimpleNamespace(**{**vars(time), "time": lambda: 1763700000.0})
 litellm.types.utils.uuid = SimpleNamespace(**{**vars(uuid), "uuid4": lambda: uuid.UUID(int=4)})
 
+VERSION = tuple(int(number) for number in version("litellm").split(".")[:2])
 SSE = "text/event-stream"
 MODEL = "openai/gpt-4o-mini"
 MESSAGES: Any = [
@@ -241,7 +243,7 @@ WAYS = [
         input=ASKED[1:],
         output=THOUGHT,
         stream=True,
-        cut="failed",
+        cut="failed" if VERSION >= (1, 105) else "truncated",
     ),
 ]
 SDK = Sdk(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from otel_genai import content
+from otel_genai import semconv as s
 from otel_genai.providers import _chat_stream, _responses
-from otel_genai.spec import view
+from otel_genai.spec import Attributes, view
 
 _PLAIN = (str, int, float)
 _MADE_UP = ("stop", "tool_calls")
@@ -191,3 +193,26 @@ def texts(r: Any) -> list[content.Message]:
         content.message("assistant", [content.text(choice.text)], None, choice.finish_reason)
         for choice in r.choices
     ]
+
+
+def error(raised: Any) -> Attributes:
+    """Tell the status that was answered: LiteLLM's errors have one even where nothing was answered."""
+    answers = [cause.response for cause in _causes(raised) if _is_of_http(cause)]
+    body = getattr(raised, "body", None)
+    code = body.get("code") if isinstance(body, dict) else None
+    return {
+        s.HTTP_STATUS_CODE: answers[0].status_code if answers else None,
+        s.ERROR_TYPE: code if code == "insufficient_quota" else None,  # no matter of waiting
+    }
+
+
+def _causes(raised: BaseException | None) -> Iterator[Any]:
+    for _ in range(20):  # an error can be its own cause's cause
+        if raised is None:
+            return
+        yield raised
+        raised = raised.__cause__ or raised.__context__
+
+
+def _is_of_http(raised: Any) -> bool:
+    return any(cls.__name__ == "HTTPStatusError" for cls in type(raised).__mro__)

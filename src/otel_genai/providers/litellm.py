@@ -3,17 +3,17 @@
 The functions are hooked where programs find them, in the package `litellm` itself; its `Router` and its own
 helpers call them there, too. What calls what beneath, another SDK included, is part of the same call.
 
-A name that was imported from the package before `instrument()` (`from litellm import completion`) is the
-function itself: calls by it are seen only as far as the SDKs beneath are. So are `litellm.main.completion`
-and its like, which LiteLLM calls under all that.
+A name that was imported before `instrument()` (`from litellm import completion`) is the function itself, and
+so is what LiteLLM's own clients call: those are seen within, where LiteLLM's decorator, which all of these
+functions pass, calls what it decorates. There an attempt is a call, and an answer out of the cache is none.
 
-LiteLLM can make spans of its own (`litellm.callbacks = ["otel"]`), of another shape; with both, there are
-two for a call.
+LiteLLM can make spans of its own (`litellm.callbacks = ["otel"]`), of another shape: where that is set
+before the first call, LiteLLM is left alone, as one span per call is enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -166,32 +166,6 @@ def embedding_usage(r: Any) -> Attributes:
     return {s.USAGE_INPUT_TOKENS: found.get(s.USAGE_INPUT_TOKENS)}
 
 
-# --- What went wrong -------------------------------------------------------------------------------------
-
-
-def error(raised: Any) -> Attributes:
-    """Tell the status that was answered: LiteLLM's errors have one even where nothing was answered."""
-    answers = [cause.response for cause in _causes(raised) if _is_of_http(cause)]
-    body = getattr(raised, "body", None)
-    code = body.get("code") if isinstance(body, dict) else None
-    return {
-        s.HTTP_STATUS_CODE: answers[0].status_code if answers else None,
-        s.ERROR_TYPE: code if code == "insufficient_quota" else None,  # no matter of waiting
-    }
-
-
-def _causes(raised: BaseException | None) -> Iterator[Any]:
-    for _ in range(20):  # an error can be its own cause's cause
-        if raised is None:
-            return
-        yield raised
-        raised = raised.__cause__ or raised.__context__
-
-
-def _is_of_http(raised: Any) -> bool:
-    return any(cls.__name__ == "HTTPStatusError" for cls in type(raised).__mro__)
-
-
 # --- The declaration -------------------------------------------------------------------------------------
 
 
@@ -209,9 +183,26 @@ class _Function(Surface):
         return _litellm_answer.lenient(result)
 
 
+@dataclass(frozen=True, slots=True)
+class _Decorated(_Function):
+    """A function that LiteLLM has decorated, beneath the decorator."""
+
+    def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        """Say which operation this is, for calls that did not come by way of the package."""
+        request = _Function.request(self, client, args, kwargs)
+        if request is not None:
+            request.is_beneath = True
+        return request
+
+
 def _streams(body: Body) -> bool:
     """Whether a stream is what the caller gets."""
     return bool(body.get("stream")) and not body.get("complete_response")
+
+
+def _is_stream(body: Body) -> bool:
+    """Whether a stream is what LiteLLM gets, whatever it makes of it."""
+    return bool(body.get("stream"))
 
 
 CHAT = Operation(
@@ -226,7 +217,7 @@ CHAT = Operation(
     asks=ask_usage,
     is_usage=_litellm_answer.is_usage,
     fault=_chat.fault,
-    error=error,
+    error=_litellm_answer.error,
 )
 RESPONSES = Operation(
     name=s.CHAT,
@@ -239,7 +230,7 @@ RESPONSES = Operation(
     outputs=_responses.outputs,
     fold=_litellm_answer.ResponsesFold,
     fault=_responses.fault,
-    error=error,
+    error=_litellm_answer.error,
 )
 COMPLETIONS = Operation(
     name=s.TEXT_COMPLETION,
@@ -249,14 +240,14 @@ COMPLETIONS = Operation(
     inputs=_litellm_answer.prompts,
     outputs=_litellm_answer.texts,
     fold=_litellm_answer.CompletionFold,
-    error=error,
+    error=_litellm_answer.error,
 )
 EMBEDDINGS = Operation(
     name=s.EMBEDDINGS,
     request=EMBEDDINGS_REQUEST,
     derived=asked,
     response=(embedded, served, dimensions, embedding_usage),
-    error=error,
+    error=_litellm_answer.error,
 )
 
 
@@ -270,18 +261,30 @@ _ASYNC = (*_SYNC[:2], "functions", "function_call", *_SYNC[2:])
 _PROMPT = ("prompt", "model", "best_of", "echo", "frequency_penalty")
 _INPUT = ("input", "model", "include", "instructions", "max_output_tokens")
 _EMBED = ("model", "input", "dimensions", "encoding_format")
+FUNCTIONS = {
+    "completion": _Function(_chat_call, server, _SYNC, _streams),
+    "acompletion": _Function(_chat_call, server, _ASYNC, _streams),
+    "text_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
+    "atext_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
+    "responses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
+    "aresponses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
+    "embedding": _Function(EMBEDDINGS, server, _EMBED),
+    "aembedding": _Function(EMBEDDINGS, server, _EMBED),
+}
+
+
+def _beneath(name: str, function: _Function) -> tuple[str, _Decorated]:
+    """Give the place within a function where the decorator has what it decorates."""
+    module = "litellm.responses.main" if name.endswith("responses") else "litellm.main"
+    streams = _is_stream if function.streams else False
+    hook = _Decorated(function.operation, server, function.names, streams, iterables=function.iterables)
+    return f"{module}:{name}.__closure__.original_function", hook
+
+
 PROVIDER = Provider(
     "litellm",
-    requires="litellm >= 1.90",
-    hooks={
-        "litellm:completion": _Function(_chat_call, server, _SYNC, _streams),
-        "litellm:acompletion": _Function(_chat_call, server, _ASYNC, _streams),
-        "litellm:text_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
-        "litellm:atext_completion": _Function(COMPLETIONS, server, _PROMPT, _streams),
-        "litellm:responses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
-        "litellm:aresponses": _Function(RESPONSES, server, _INPUT, _streams, iterables=("tools",)),
-        "litellm:embedding": _Function(EMBEDDINGS, server, _EMBED),
-        "litellm:aembedding": _Function(EMBEDDINGS, server, _EMBED),
-    },
+    requires="litellm >= 1.103",
+    hooks={f"litellm:{name}": function for name, function in FUNCTIONS.items()}
+    | dict(_beneath(name, function) for name, function in FUNCTIONS.items()),
     optional=frozenset({"litellm:responses", "litellm:aresponses"}),
 )
