@@ -114,9 +114,10 @@ CASES = {
         "agent_framework", "chat gpt-4o-mini",
         {
             "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o-mini", **USAGE,
+            "gen_ai.request.model": "gpt-4o-mini", "server.address": "https://api.openai.com/v1/",
+            "gen_ai.response.finish_reasons": '["stop"]', **USAGE,
         },
-        "chat gpt-4o-mini", {}, (CALLS, COST), CLIENT,
+        "chat gpt-4o-mini", {}, (CALLS, COST),
     ),
     "agent-framework agent": Case(
         "agent_framework", "invoke_agent a",
@@ -321,6 +322,18 @@ def test_metrics_name_the_provider_as_the_conventions_do(seen):
         s.RESPONSE_MODEL: "gpt-4o-mini-2024-07-18",
     }
     assert seen.spans[0]["attributes"][s.PROVIDER_NAME] == "azure"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [("https://a:b@llm.corp.example:8000/v1", "llm.corp.example"), ("10.0.0.7", "10.0.0.7"), ("x://[", None)],
+)
+def test_metrics_name_the_host_alone(seen, written, told):
+    """Some libraries write the whole URL to their spans."""
+    case = CASES["litellm"]
+    emit(seen, Case(case.scope, case.name, {**case.said, "server.address": written}, ""))
+    (duration,) = [attributes for _, name, attributes, _ in points(seen) if name == DURATION]
+    assert duration.get(s.SERVER_ADDRESS) == told
 
 
 def test_histograms_lead_to_the_span(seen):

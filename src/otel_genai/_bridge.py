@@ -193,6 +193,7 @@ def _complete(span: Any, emitter: Emitter) -> dict[str, Any]:
     _write(span, cleaned(found), _emitters.title(emitter, span.name, everything))
     everything[s.OPERATION_NAME] = _emitters.operation(emitter, span.name, everything)
     everything[s.PROVIDER_NAME] = _emitters.provider(everything)
+    everything[s.SERVER_ADDRESS] = _emitters.host(everything)
     return cleaned(everything)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
@@ -217,6 +218,17 @@ def provider(said: Attributes) -> str | None:
     if not isinstance(found, str) or found.startswith("fallback:"):  # pydantic-ai's, of several
         return None
     return old.PROVIDERS.get(found, found)
+
+
+def host(said: Attributes) -> str | None:
+    """Give the server's host; some write its whole URL, which is not for metrics."""
+    found = said.get(s.SERVER_ADDRESS)
+    if not isinstance(found, str) or "://" not in found:
+        return found
+    try:
+        return urlsplit(found).hostname
+    except ValueError:
+        return None
 
 
 def missing(emitter: Emitter, name: str, said: Attributes) -> dict[str, Any]:
