@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_genai import content
 from otel_genai import semconv as s
 from otel_genai.providers import _chat
-from otel_genai.spec import Body, Row
+from otel_genai.spec import Attributes, Body, Operation, Row
 
 TRANSCRIPTION: Mapping[str, Row] = {
     "model": s.REQUEST_MODEL,
@@ -33,3 +33,13 @@ def heard(r: Any) -> list[content.Message]:
 def spoken(body: Body) -> list[content.Message]:
     """Read the text that is to be said."""
     return [content.message("user", [content.text(text)]) for text in _chat.strings(body.get("input"))]
+
+
+def operations(error: Callable[[Any], Attributes]) -> tuple[Operation, Operation]:
+    """Give both, with an SDK's reader of exceptions."""
+    transcription = Operation(
+        name=s.TRANSCRIPTION, request=TRANSCRIPTION, inputs=hints, outputs=heard, error=error
+    )
+    constants = {s.OUTPUT_TYPE: s.OUTPUT_SPEECH}
+    speech = Operation(name=s.SPEECH, request=SPEECH, constants=constants, inputs=spoken, error=error)
+    return transcription, speech

@@ -100,20 +100,7 @@ EMBEDDINGS = Operation(
     response=(embedded, dimensions, embedding_usage),
     error=_ERROR,
 )
-TRANSCRIPTION = Operation(
-    name=s.TRANSCRIPTION,
-    request=_audio.TRANSCRIPTION,
-    inputs=_audio.hints,
-    outputs=_audio.heard,
-    error=_ERROR,
-)
-SPEECH = Operation(
-    name=s.SPEECH,
-    request=_audio.SPEECH,
-    constants={s.OUTPUT_TYPE: s.OUTPUT_SPEECH},
-    inputs=_audio.spoken,
-    error=_ERROR,
-)
+TRANSCRIPTION, SPEECH = _audio.operations(_ERROR)
 SEAM = _stainless.Seam(
     "groq",
     {

@@ -173,20 +173,7 @@ COMPLETIONS = Operation(
 )
 EMBEDDINGS = Operation(name=s.EMBEDDINGS, request=MODEL, response=(embedded, embedding_usage), error=_ERROR)
 RERANK = Operation(name=s.RERANK, request=MODEL, response=(_chat.response, usage), inputs=query, error=_ERROR)
-TRANSCRIPTION = Operation(
-    name=s.TRANSCRIPTION,
-    request=_audio.TRANSCRIPTION,
-    inputs=_audio.hints,
-    outputs=_audio.heard,
-    error=_ERROR,
-)
-SPEECH = Operation(
-    name=s.SPEECH,
-    request=_audio.SPEECH,
-    constants={s.OUTPUT_TYPE: s.OUTPUT_SPEECH},
-    inputs=_audio.spoken,
-    error=_ERROR,
-)
+TRANSCRIPTION, SPEECH = _audio.operations(_ERROR)
 IMAGES = Operation(
     name=s.IMAGE_GENERATION,
     request=IMAGES_REQUEST,
