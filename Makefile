@@ -10,7 +10,7 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3
 OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
-FRAMEWORKS := tests/test_rag.py tests/test_bridge.py
+FRAMEWORKS := tests/test_rag.py tests/test_bridge.py $(wildcard tests/providers/test_langchain*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
@@ -99,9 +99,10 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: .venv/ready .venv-litellm/ready pythons test-others
+soak: .venv/ready .venv-frameworks/ready .venv-litellm/ready pythons test-others
 	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py $(addprefix --ignore ,$(ODD))
 	$(BIN)/pytest -n auto $(ODD) -m soak
+	.venv-frameworks/bin/pytest -m soak $(FRAMEWORKS)
 	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm
 
 # Beside the instrumentations of others, which would wake up in every other environment.

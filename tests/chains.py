@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
-from langchain.agents import create_agent
+import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
@@ -121,7 +121,10 @@ def weather(city: str) -> str:
 
 def agent(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> Any:
     """Make an agent that knows the weather."""
-    return create_agent(model, [*(tools or (weather,))], name=name, system_prompt="Be brief.", **more)
+    why = "needs LangChain 1: pip install 'otel-genai[frameworks]'"
+    return pytest.importorskip("langchain.agents", reason=why).create_agent(
+        model, [*(tools or (weather,))], name=name, system_prompt="Be brief.", **more
+    )
 
 
 class State(TypedDict, total=False):
@@ -138,15 +141,18 @@ def graph(steps: dict[str, Callable[[Any], Any]], *, side_by_side: bool = False,
     built: Any = StateGraph(State)
     before = START
     for name, step in steps.items():
-        built.add_node(name, step)
-        built.add_edge(before, name)
+        node = f"{name}_step"
+        built.add_node(node, step)
+        built.add_edge(before, node)
         if side_by_side:
-            built.add_edge(name, END)
+            built.add_edge(node, END)
         else:
-            before = name
+            before = node
     if not side_by_side:
         built.add_edge(before, END)
-    return built.compile(name=more.pop("name", "inquiry"), **more)
+    made = built.compile(**more)
+    made.name = "inquiry"
+    return made
 
 
 def kept(steps: dict[str, Callable[[Any], Any]], **more: Any) -> Any:

@@ -101,6 +101,10 @@ class _Group:
             if not member.is_asked:
                 member.is_asked = True
                 break
+        self.told()
+
+    def told(self) -> None:
+        """Take note that one of the models is told of by itself."""
         if self._around is not None:
             self._around.claim()
 
@@ -250,7 +254,8 @@ class Runs:
         if opened.call is not None:
             _guard.drop(opened.call)
             how(opened.call)
-        elif opened.request is not None and is_told and not opened.is_asked:
+        elif opened.request is not None and opened.group is not None and is_told and not opened.is_asked:
+            opened.group.told()
             how(self._told(opened, opened.request))
 
     def _told(self, opened: _Open, request: Request) -> Call:

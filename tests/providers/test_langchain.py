@@ -144,10 +144,11 @@ def test_several_prompts_at_once(names):
     assert tokens(seen) == (120, 20)
 
 
-def test_a_model_of_models_is_the_one_beneath():
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+def test_a_model_of_models_is_the_one_beneath(names):
     """A model that asks another one infers nothing by itself."""
     wire = Wire([chains.said()], frozenset())
-    with wire.serving(), capture(*BOTH) as seen:
+    with wire.serving(), capture(*names) as seen:
         assert chains.Delegate(to=chains.model(wire.url)).invoke(QUESTION).content == ANSWER
     assert tree(seen) == [(f"chat {MODEL}", None)]
 

@@ -16,6 +16,8 @@ TEXTS = ("text", "input_text", "output_text", "text-plain")
 THOUGHTS = ("thinking", "reasoning")
 CALLS = ("tool_use", "tool_call", "tool_call_chunk", "function_call", "invalid_tool_call")
 """Blocks that say again what a message's `tool_calls` say."""
+OWN_NAMES = ("lc_run-", "run-")
+"""What the ids of messages begin with that LangChain has named after its runs."""
 MEDIA = ("image", "audio", "video", "file", "image_url")
 
 # --- What a run was given, and what it gave --------------------------------------------------------------
@@ -80,12 +82,24 @@ def _scored(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {} if score is None else {"score": score}
 
 
-def is_cached(answer: Any) -> bool:
-    """Whether an answer comes out of LangChain's cache, which says that it has cost nothing."""
-    used = [
-        getattr(one.message, "usage_metadata", None) for one in generations(answer) if hasattr(one, "message")
-    ]
-    return any(one is not None and one.get("total_cost") == 0 for one in used)
+def is_cached(answer: Any, run: Any) -> bool:
+    """Whether an answer comes out of LangChain's cache.
+
+    It says that it has cost nothing; in older versions only its name is that of another run.
+    """
+    found = [one.message for one in generations(answer) if hasattr(one, "message")]
+    return any(_costs_nothing(one) or _is_of_another(one, str(run)) for one in found)
+
+
+def _costs_nothing(message: Any) -> bool:
+    counts = getattr(message, "usage_metadata", None)
+    return counts is not None and counts.get("total_cost") == 0
+
+
+def _is_of_another(message: Any, run: str) -> bool:
+    """Whether a message has been named after another run than this."""
+    name = getattr(message, "id", None)
+    return isinstance(name, str) and name.startswith(OWN_NAMES) and run not in name
 
 
 def generations(answer: Any) -> Iterator[Any]:

@@ -115,7 +115,7 @@ def response(answer: Any) -> Attributes:
     """Say what the answer is called, and which model it is of."""
     told = {**(answer.llm_output or {}), **_metadata(next(said.generations(answer)))}
     own = getattr(getattr(next(said.generations(answer)), "message", None), "id", None)
-    is_own = isinstance(own, str) and not own.startswith(("lc_", "run-"))  # LangChain names what has no name
+    is_own = isinstance(own, str) and not own.startswith(said.OWN_NAMES)
     return {
         s.RESPONSE_ID: told.get("id") or (own if is_own else None),
         s.RESPONSE_MODEL: _first(told, "model_name", "model"),

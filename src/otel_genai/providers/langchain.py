@@ -146,7 +146,7 @@ def token(runs: Runs, *_: Any, **told: Any) -> None:
 
 def answered(runs: Runs, result: Any, **told: Any) -> None:
     """End the asking of a model; what comes out of LangChain's cache was asked of nobody."""
-    runs.done(told["run_id"], result, is_known=said.is_cached(result))
+    runs.done(told["run_id"], result, is_known=said.is_cached(result, told["run_id"]))
 
 
 # --- The declaration -------------------------------------------------------------------------------------
@@ -223,6 +223,6 @@ def _callback(runs: Runs, function: Callable[..., None]) -> Callable[..., None]:
 
 PROVIDER = Provider(
     "langchain",
-    requires="langchain-core >= 0.3",
+    requires="langchain-core >= 0.3.15",
     attach={"langchain_core.tracers.context": attach},
 )
