@@ -375,6 +375,14 @@ def test_without_a_trace_there_is_an_event_and_a_score():
         assert len(points(seen, SCORES)) == 1
 
 
+def test_evaluations_are_told_where_inferences_are_not():
+    """Whoever evaluates wants it told: the setting is about inferences."""
+    with testing.capture(toy.PROVIDER, emit_event=False) as seen:
+        Client().chat()
+        otel_genai.feedback("up")
+        assert [one["name"] for one in seen.events] == [s.EVENT_EVALUATION]
+
+
 # --- Content ---------------------------------------------------------------------------------------------
 
 MODES = {

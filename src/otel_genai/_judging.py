@@ -80,7 +80,7 @@ class Judging:
     def forget(self) -> None:
         """Begin anew, in a process that was forked: what waits is the parent's to judge."""
         self._queue: SimpleQueue[_Ended | Event] = SimpleQueue()
-        self._busy = Lock()
+        self._busy, self._keeping = Lock(), Lock()
         self._worker = 0
         self._documents: dict[int, tuple[Any, ...]] = {}
         self._spent: dict[str, tuple[float, int]] = {}
@@ -113,11 +113,13 @@ class Judging:
             self._wake()
 
     def _keep(self, trace_id: int, documents: Any) -> None:
-        if isinstance(documents, list):
+        if not isinstance(documents, list):
+            return
+        with self._keeping:
             known = self._documents.pop(trace_id, ())
             self._documents[trace_id] = (*known, *documents)[:DOCUMENTS]
             while len(self._documents) > TRACES:
-                self._documents.pop(next(iter(self._documents)), None)
+                del self._documents[next(iter(self._documents))]
 
     def _drop(self, name: str, why: str) -> None:
         self._telemetry.tally(s.JUDGEMENTS_DROPPED).add(1, ((s.EVALUATION_NAME, name), (s.ERROR_TYPE, why)))
