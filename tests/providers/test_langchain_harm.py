@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import sys
 from typing import Any
 
 import pytest
@@ -118,7 +119,8 @@ def test_a_callback_that_fails_is_ours_alone(name, way, monkeypatch):
             was_told = name in ours["told"]
             counted = [point["value"] for point in seen.metrics.get(s.INTERNAL_ERRORS.name, ())]
         assert ours == bare
-        assert bool(counted) == was_told
+        # Before Python 3.11, LangChain's tasks forget the program's callbacks, but not ours.
+        assert bool(counted) == was_told or sys.version_info < (3, 11)
 
 
 @pytest.mark.parametrize("reader", ["inputs", "outputs", "arguments", "result", "messages", "conversation"])
