@@ -152,9 +152,9 @@ def main() -> None:
     lines = [
         "# What frameworks' hooks cost",
         "",
-        "CPU time of one call in microseconds, medians; what is over bare, and the ratio to telemetry by hand:",
-        "the same spans with fewer attributes, and a duration. What LangChain does for a program that has any",
-        "callbacks at all is in ours. Made by `make bench`.",
+        "CPU time of one call in microseconds, medians; what is over bare, and the ratio to telemetry by",
+        "hand: the same spans with fewer attributes, and a duration. What LangChain does for any callback is",
+        "in ours. Made by `make bench`.",
         "",
         "| | bare | by hand, over bare | ours, over bare | x by hand |",
         "|---|---:|---:|---:|---:|",
