@@ -165,10 +165,13 @@ class Lab:
         """Listen, and close everything at the end."""
         with self._wire.serving():
             yield self
-            for client in self._clients.values():
-                self.within(self._closed(client))
+            self._close()
             self.within(turns())
             self._loop.close()
+
+    def _close(self) -> None:
+        while self._clients:
+            self.within(self._closed(self._clients.popitem()[1]))
 
     async def _closed(self, client: Any) -> None:
         await now(self.sdk.close(client))
@@ -182,6 +185,8 @@ class Lab:
         if "aiohttp" in sys.modules:  # it has one empty body for all answers, which has an end but once
             sys.modules["aiohttp.streams"].EMPTY_PAYLOAD._read_eof_chunk = False
         self._wire.answer(replies or way.replies)
+        if self.sdk.binds:
+            self._close()
         if colour not in self._clients:
             self._clients[colour] = self.sdk.client(self._wire.url, colour)
         seen: dict[str, Any] = self.within(tried(way, self._clients[colour], most))

@@ -98,6 +98,7 @@ def check(lab: Lab, case: Case) -> None:
     with instrumented(case.sdk, "SPAN_AND_EVENT") as (seen, balance):
         ours = lab.call(case.way, case.colour, case.replies, case.most)
         assert ours == bare
+        assert balance.begun or not ours["requests"]
         if balance.open:
             lab.within(turns())
         balance.settle()

@@ -255,4 +255,5 @@ SDK = Sdk(
     refusal=Reply(b'{"id": "a1", "message": "model \'marmalade\' not found"}', status=404),
     refused={"error.type": "NotFoundError", "http.response.status_code": 404},
     close=close,
+    binds=True,
 )

@@ -110,6 +110,7 @@ class Sdk:
         cut: how a call ends whose stream is ends too early: `truncated`, or `failed` where the SDK notices.
         random_headers: headers that differ from call to call, in small letters.
         close: closes a client.
+        binds: whether a client keeps to the functions that it found when it was made.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Sdk:
     cut: str = "truncated"
     random_headers: frozenset[str] = frozenset()
     close: Callable[[Any], Any] = lambda client: None
+    binds: bool = False
 
 
 class _Server(ThreadingHTTPServer):
