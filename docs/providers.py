@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from otel_genai import semconv
+from otel_genai import semconv, semconv_mcp
 from otel_genai.providers import REGISTRY
 from otel_genai.spec import Operation, Provider
 
@@ -36,6 +36,9 @@ MISSING: dict[str, str] = {
     "litellm": "images, speech, transcription, reranking and moderation; usage of a stream that the provider "
     "did not tell, or told without details of the prompt: it might be LiteLLM's guess. `stream_usage` asks "
     "for that of chats alone",
+    "mcp": "notifications, methods that the protocol does not have, and the variables of prompts; over SSE "
+    "and WebSockets, how a client's requests travel; a call within a tool of the same name, as LangChain "
+    "tells it, is that tool, and no span of its own",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",
@@ -87,26 +90,32 @@ def section(name: str, module: ModuleType) -> str:
 def operations(module: ModuleType) -> list[str]:
     """Name the operations of a provider, of all files that it is made of."""
     values = [value for file in files(module) for value in vars(file).values()]
+    values += [one for value in values if isinstance(value, dict) for one in value.values()]
     return list(dict.fromkeys(value.name for value in values if isinstance(value, Operation)))
 
 
 def attributes(module: ModuleType) -> list[str]:
     """Name the attributes that the files of a provider speak of."""
-    spoken = {getattr(semconv, name) for file in files(module) for name in spoken_of(file)}
-    told = {value for value in spoken if isinstance(value, str) and value.partition(".")[0] in ROOTS}
-    searches = operations(module) == [semconv.RETRIEVAL]
-    content = set() if searches else {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES}
+    spoken = {value for file in files(module) for value in spoken_of(file)}
+    told = {value for value in spoken if value.partition(".")[0] in ROOTS}
+    asks = set(operations(module)) & semconv.OPERATIONS - {semconv.RETRIEVAL}
+    content = {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES} if asks else set()
     return sorted(value for value in told | content if "." in value and value != semconv.AWS_BEDROCK)
 
 
-ROOTS = {"gen_ai", "openai", "aws", "http", "error", "otel_genai"}
+ROOTS = {"gen_ai", "openai", "aws", "http", "error", "otel_genai", "mcp", "rpc", "jsonrpc", "network"}
+TABLES = {"s": semconv, "m": semconv_mcp}
+"""What the conventions' names are called in providers."""
 
 
 def spoken_of(file: ModuleType) -> Iterator[str]:
     """Name what a file uses of the conventions."""
     for node in ast.walk(ast.parse(inspect.getsource(file))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "s":
-            yield node.attr
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            value = getattr(TABLES.get(node.value.id), node.attr, None)
+            yield from (
+                [value] if isinstance(value, str) else value.values() if value is semconv_mcp.TARGETS else ()
+            )
 
 
 def files(module: ModuleType) -> list[ModuleType]:

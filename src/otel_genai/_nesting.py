@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from otel_genai import semconv as s
+from otel_genai import semconv_mcp as mcp
 
 if TYPE_CHECKING:
     from otel_genai._bound import Bound
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from otel_genai._context import Scope
     from otel_genai.spec import Attributes
 
-_TOLD_TWICE = frozenset({s.EXECUTE_TOOL, s.RETRIEVAL})
-"""What a framework does by way of another library, so that both may tell it."""
+_TOLD_TWICE = {s.EXECUTE_TOOL: s.EXECUTE_TOOL, s.RETRIEVAL: s.RETRIEVAL, mcp.TOOLS_CALL: s.EXECUTE_TOOL}
+"""What a framework does by way of another library, so that both may tell it -> what it calls that."""
 
 
 class Asked(Protocol):
@@ -49,7 +50,8 @@ def _is_same(found: Call, bound: Bound, attributes: Attributes) -> bool:
     """Whether another library has begun to tell the very same tool or search."""
     return (
         bool(found.open)
-        and found.bound.operation.name == bound.operation.name
+        and not bound.operation.is_served
+        and found.bound.operation.name == _TOLD_TWICE[bound.operation.name]
         and found.bound.who[0] != bound.who[0]
         and found.attributes.get(s.TOOL_NAME) == attributes.get(s.TOOL_NAME)
     )

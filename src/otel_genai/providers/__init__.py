@@ -10,6 +10,7 @@ REGISTRY = {
     "huggingface_hub": "otel_genai.providers.huggingface_hub",
     "langchain": "otel_genai.providers.langchain",
     "litellm": "otel_genai.providers.litellm",
+    "mcp": "otel_genai.providers.mcp",
     "mistralai": "otel_genai.providers.mistralai",
     "ollama": "otel_genai.providers.ollama",
     "openai": "otel_genai.providers.openai",
@@ -35,6 +36,15 @@ SDK_MODULES = {
     ),
     "langchain": ("langchain_core.tracers.context",),
     "litellm": ("litellm", "litellm.main", "litellm.responses.main"),
+    "mcp": (
+        "mcp.shared.session",
+        "mcp.server.lowlevel.server",
+        "mcp.server.session",
+        "mcp.client.session",
+        "mcp.client.streamable_http",
+        "mcp.client.stdio",
+        "mcp.server.stdio",
+    ),
     "mistralai": (
         "mistralai.client.chat",
         "mistralai.client.fim",
