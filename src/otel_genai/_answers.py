@@ -25,8 +25,7 @@ def judged(call: Call) -> bool:
 
 def ended(call: Call, found: Mapping[str, Any]) -> None:
     """Take note of a call that has ended."""
-    judging = call.bound.telemetry.judging
-    if call.judged and judging is not None:
+    if call.judged and (judging := call.bound.telemetry.judging) is not None:
         judging.take(call, found)
     if call.bound.operation.name in s.INFERENCE:
         last.set((call.span.get_span_context(), found))
