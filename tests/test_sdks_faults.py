@@ -55,7 +55,7 @@ RARE = "a part of a request or of an answer that no way here has: tests/provider
 UNREACHED = {
     f"providers.{name}": reason
     for reason, names in {
-        IMPORT: ("mistralai._completion", "mistralai._hooks", "bedrock._is"),
+        IMPORT: ("mistralai._completion", "mistralai._hooks", "bedrock._is", "_search.operation"),
         "it does nothing": ("bedrock.Seam.ask", "bedrock.Seam.with_stream_class"),
         ASKED: ("_ask.addition", "_ask.usage", "_ask.is_usage"),
         RARE: (

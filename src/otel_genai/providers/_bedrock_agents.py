@@ -7,7 +7,6 @@ from typing import Any
 
 from otel_genai import content
 from otel_genai import semconv as s
-from otel_genai.providers import _search
 from otel_genai.providers._bedrock_errors import error
 from otel_genai.spec import Attributes, Body, Operation, Row, items, plain
 
@@ -138,15 +137,12 @@ def sought(body: Body) -> Any:
 
 def retrieved(r: Any) -> list[dict[str, Any]]:
     """Read what was found, and where it stands."""
-    return [
-        _search.document(
-            score=one.get("score"),
-            content=_dug(one, "content", "text"),
-            location=one.get("location"),
-            metadata=one.get("metadata"),
-        )
-        for one in items([plain(one) for one in r.retrievalResults])
-    ]
+    found = [plain(one) for one in r.retrievalResults]
+    return [{**_also(one), "content": _dug(one, "content", "text")} for one in items(found)]
+
+
+def _also(one: dict[str, Any]) -> dict[str, Any]:
+    return {name: one[name] for name in ("score", "location", "metadata") if name in one}
 
 
 def generation(body: Body) -> Body:
@@ -229,7 +225,13 @@ AGENT = Operation(
     fold=AgentFold,
     error=error,
 )
-RETRIEVE = _search.operation({}, retrieval, sought, retrieved, error)
+RETRIEVE = Operation(
+    name=s.RETRIEVAL,
+    derived=retrieval,
+    contents={s.RETRIEVAL_QUERY_TEXT: sought},
+    results={s.RETRIEVAL_DOCUMENTS: retrieved},
+    error=error,
+)
 GENERATE = Operation(
     name=s.CHAT,
     request={
