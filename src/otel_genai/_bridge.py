@@ -225,7 +225,7 @@ def _measure(span: Native, adopted: Adopted, found: dict[str, Any], late: bool) 
     if mcp.METHOD_NAME in found:
         if not adopted.told:
             _record_request(span, found)
-    elif operation in s.OPERATIONS and not (operation in s.MODEL_CALLS and _is_told(adopted, operation)):
+    elif operation in s.OPERATIONS and not (operation in s.MODEL_CALLS and _is_told(adopted, found)):
         if adopted.asked is not None and operation in s.INFERENCE:
             adopted.asked.claim()  # this is what a framework has said that it will ask
         meters = _meters(active(), emitter, operation, remote=span.kind is SpanKind.CLIENT)
@@ -238,12 +238,15 @@ def _seconds(span: Native) -> float:
     return ((span.end_time or 0) - (span.start_time or 0)) / 1e9
 
 
-def _is_told(adopted: Adopted, operation: str) -> bool:
+def _is_told(adopted: Adopted, found: Mapping[str, Any]) -> bool:
     """Whether somebody else measures the same call of a model: within, around, or beside."""
-    if adopted.told or not adopted.emitter.infers or _emitters.patched(adopted.emitter.provider):
+    emitter, around = adopted.emitter, adopted.around
+    if adopted.told or not emitter.infers:
         return True
-    around = adopted.around
-    return around is not None and _family(around.bound.operation.name) == _family(operation)
+    beneath = emitter.beneath.get(found.get(s.PROVIDER_NAME, ""), "")
+    if _emitters.patched(emitter.provider) or _emitters.patched(beneath):
+        return True
+    return around is not None and _family(around.bound.operation.name) == _family(found[s.OPERATION_NAME])
 
 
 def _record(

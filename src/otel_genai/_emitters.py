@@ -39,6 +39,7 @@ class Emitter:
         renamed: attributes of its own -> the conventions', besides those that are merely old.
         content: what further attributes with content begin with.
         provider: the provider of ours whose hooks see the very same calls, and leave these spans in place.
+        beneath: who answers -> the provider of ours whose hooks see the call further down, outside the span.
         infers: whether its spans of models are measured; not where the SDKs below them are seen anyway.
     """
 
@@ -53,6 +54,7 @@ class Emitter:
     renamed: Mapping[str, str] = field(default_factory=dict)
     content: tuple[str, ...] = ()
     provider: str = ""
+    beneath: Mapping[str, str] = field(default_factory=dict)
     infers: bool = True
 
 
@@ -136,6 +138,7 @@ LITELLM = Emitter(
     },
     content=("llm.",),
     provider="litellm",
+    beneath={s.OPENAI: "openai", s.AZURE_OPENAI: "openai"},
 )
 # opentelemetry/util/genai/handler.py, _instruments.py; each package gives its own name as the scope
 OFFICIAL = Emitter(
