@@ -9,7 +9,7 @@ ODD := tests/test_sdks_fuzz.py
 HARM := $(ODD) tests/test_sdks_faults.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3 \
-	mcp==1.12.4 pydantic==2.11.10
+	mcp==1.12.4 pydantic==2.11.10 pinecone==9.0.1 qdrant-client==1.10.0
 OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 FRAMEWORKS := tests/test_rag.py tests/test_bridge.py $(wildcard tests/providers/test_langchain*.py)

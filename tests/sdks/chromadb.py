@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +61,9 @@ def client(url: str, colour: str) -> Any:
     model = Model.from_json({**known, "configuration_json": {}})
     server = System(settings).instance(kind)
     of = AsyncCollection if colour == "async" else Collection
-    return of(client=server, model=model, embedding_function=Embed(), data_loader=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of older versions, about its own configuration
+        return of(client=server, model=model, embedding_function=Embed(), data_loader=None)
 
 
 async def close(collection: Any) -> None:
@@ -74,7 +77,9 @@ async def close(collection: Any) -> None:
 def local(*args: Any, **kwargs: Any) -> Any:
     """Query a collection in this process."""
     store = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
-    notes = store.get_or_create_collection("notes", embedding_function=Embed())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        notes = store.get_or_create_collection("notes", embedding_function=Embed())
     notes.upsert(["a", "b"], documents=[NOTE, "A cucumber."], metadatas=[{"page": 1}, {"page": 2}])
     return notes.query(*args, **kwargs)
 

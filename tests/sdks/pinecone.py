@@ -52,16 +52,18 @@ WAYS = [
         query=PROMPT,
         documents=HIT,
     ),
-    Way(
-        "search_nested",
-        lambda c: c.search_records(namespace="n", query={"top_k": 2, "inputs": {"text": PROMPT}}),
-        [Reply(json.dumps(HITS).encode())],
-        SPAN,
-        query=PROMPT,
-        documents=HIT,
-    ),
 ]
 if hasattr(Index, "documents"):  # from 10 on
+    WAYS.append(
+        Way(
+            "search_nested",
+            lambda c: c.search_records(namespace="n", query={"top_k": 2, "inputs": {"text": PROMPT}}),
+            [Reply(json.dumps(HITS).encode())],
+            SPAN,
+            query=PROMPT,
+            documents=HIT,
+        )
+    )
     WAYS.append(
         Way(
             "documents",

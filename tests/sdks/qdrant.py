@@ -82,13 +82,6 @@ WAYS = [
         documents=FOUND,
     ),
     Way(
-        "query_points_groups",
-        lambda c: c.query_points_groups("notes", "page", query=[0.5, 0.25], limit=2),
-        [answer({"groups": [{"id": "1", "hits": POINTS[:1]}, {"id": "2", "hits": POINTS[1:]}]})],
-        SPAN,
-        documents=FOUND,
-    ),
-    Way(
         "local",
         lambda _: local(lambda store: store.query_points("notes", [0.5, 0.25], limit=2)),
         [Reply()],
@@ -129,6 +122,16 @@ if NEW:
             documents=FOUND,
         ),
     ]
+if hasattr(qdrant_client.QdrantClient, "query_points_groups"):  # from 1.11 on
+    WAYS.append(
+        Way(
+            "query_points_groups",
+            lambda c: c.query_points_groups("notes", "page", query=[0.5, 0.25], limit=2),
+            [answer({"groups": [{"id": "1", "hits": POINTS[:1]}, {"id": "2", "hits": POINTS[1:]}]})],
+            SPAN,
+            documents=FOUND,
+        )
+    )
 if hasattr(qdrant_client.QdrantClient, "search"):  # until 1.16
     WAYS.append(
         Way(

@@ -105,4 +105,9 @@ HOOKS = {
     "pinecone.client.documents:Documents.search": _DOCUMENTS,
     "pinecone.async_client.documents:AsyncDocuments.search": _DOCUMENTS,
 }
-PROVIDER = Provider("pinecone", requires="pinecone >= 9", hooks=HOOKS)
+PROVIDER = Provider(
+    "pinecone",
+    requires="pinecone >= 9.0.1",
+    hooks=HOOKS,
+    optional=frozenset(target for target in HOOKS if "Documents" in target),
+)
