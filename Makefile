@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests of one file share a process: what some of them prepare takes long. The tables of SDKs do not.
 PYTEST := pytest -n auto --dist loadfile
-SDKS := pytest -n auto tests/test_sdks.py
+SDKS := pytest -n auto tests/test_sdks.py tests/test_sdks_life.py
 ODD := tests/test_sdks_fuzz.py
 HARM := $(ODD) tests/test_sdks_faults.py
 OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 aiobotocore mistralai==1.9.3 \
@@ -82,7 +82,7 @@ rag: .venv-rag/ready
 
 test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-litellm-oldest/ready \
 		.venv-oldest/ready
-	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py $(addprefix --ignore ,$(HARM))
+	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
 	$(BIN)/$(SDKS) $(HARM) -m "not soak"
 	.venv-frameworks/bin/$(PYTEST) -m "not soak" $(FRAMEWORKS)
 	.venv-frameworks/bin/$(SDKS) $(ODD) -m "not soak" -k "chromadb or pinecone or qdrant"
@@ -103,7 +103,7 @@ format: .venv/ready
 	$(BIN)/ruff format
 
 soak: .venv/ready .venv-frameworks/ready .venv-litellm/ready pythons test-others
-	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py $(addprefix --ignore ,$(HARM))
+	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
 	$(BIN)/pytest -n auto $(HARM) -m soak
 	.venv-frameworks/bin/pytest -m soak $(FRAMEWORKS)
 	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm
