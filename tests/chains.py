@@ -18,7 +18,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from sdks.kit import Reply
@@ -244,3 +244,21 @@ def human(text: str) -> HumanMessage:
 def tool_call(name: str, **arguments: Any) -> AIMessage:
     """Make the message that asks for a tool."""
     return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": "call_1"}])
+
+
+class Turns(MessagesState):
+    """What a graph knows that hands over."""
+
+    answer: str
+
+
+def handing_over(helper: Any) -> Any:
+    """Make a graph of an agent that hands over to the next step."""
+    built: Any = StateGraph(Turns)
+    built.add_node("helper_step", helper, destinations=("answer_step",))
+    built.add_node("answer_step", lambda state: {"answer": state["answer"]})
+    built.add_edge(START, "helper_step")
+    built.add_edge("answer_step", END)
+    made = built.compile()
+    made.name = "inquiry"
+    return made

@@ -34,13 +34,14 @@ class _Open:
 
     __slots__ = (
         "__weakref__", "above", "call", "context", "group", "is_asked", "is_quiet", "is_step", "note",
-        "place", "request", "scope", "shared", "started", "times",
+        "place", "request", "scope", "sdk", "shared", "started", "times",
     )  # fmt: skip
 
     def __init__(self, run: Run, above: _Open | None, context: Context, place: tuple[int, Any]) -> None:
         """Begin within another one, if that is known, and in a context."""
         scope = _context.current(context)
         self.note = run.note
+        self.sdk = run.sdk
         self.above = above
         self.context = context
         self.scope = scope
@@ -186,8 +187,8 @@ class Runs:
     def close(self) -> None:
         """Tell no more; what is open was stopped."""
         self.active = False
-        while self._runs:
-            self._stop(next(iter(self._runs)))
+        for run in list(self._runs):
+            self._stop(run)
 
     def forget(self) -> None:
         """After a fork, what is open is the parent's to tell."""
@@ -212,8 +213,9 @@ class Runs:
         elif not _is_within(here, above):
             here = above.context
         opened = self._runs[run] = _Open(what, above, here, place)
-        while len(self._runs) > MOST:
-            self._stop(next(iter(self._runs)))
+        if len(self._runs) > MOST:
+            for oldest in list(self._runs)[: max(1, MOST // 10)]:
+                self._stop(oldest)
         return opened
 
     def _stop(self, run: Any) -> None:
@@ -254,9 +256,15 @@ class Runs:
         if opened.call is not None:
             _guard.drop(opened.call)
             how(opened.call)
-        elif opened.request is not None and opened.group is not None and is_told and not opened.is_asked:
-            opened.group.told()
+        elif opened.request is not None and is_told and self._is_to_tell(opened):
             how(self._told(opened, opened.request))
+
+    def _is_to_tell(self, opened: _Open) -> bool:
+        """Whether nobody else has told of a model that was asked; a model of models is told of herewith."""
+        if opened.is_asked or opened.group is None:
+            return False
+        opened.group.told()
+        return not (opened.sdk and _others.at_work(opened.sdk))
 
     def _told(self, opened: _Open, request: Request) -> Call:
         """Tell a call of a model that nobody has seen."""

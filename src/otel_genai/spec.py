@@ -150,6 +150,7 @@ class Run:
         shared: attributes of the run and of all that runs within.
         is_remote: whether it is run elsewhere, so that the span is a client's.
         size: how many models are asked together.
+        sdk: the provider whose SDK asks the model: where others tell of that, it is told already.
         note: whatever the provider wants to find again, at what runs within.
     """
 
@@ -160,6 +161,7 @@ class Run:
     shared: Attributes = field(default_factory=dict)
     is_remote: bool = False
     size: int = 1
+    sdk: str | None = None
     note: Any = None
 
 

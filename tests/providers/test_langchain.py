@@ -16,6 +16,8 @@ pytest.importorskip(
 
 import openai
 from langchain_core.caches import InMemoryCache
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import StructuredTool, ToolException
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
@@ -25,6 +27,7 @@ from opentelemetry import trace
 import chains
 import otel_genai
 from chains import ANSWER, MODEL, QUESTION, STREAMS, TIMES, WAYS
+from otel_genai import _others
 from otel_genai import semconv as s
 from otel_genai.testing import capture
 from sdks.kit import Reply, Wire
@@ -366,3 +369,82 @@ def test_a_tool_s_failure_that_the_model_is_told_of():
     assert statuses["execute_tool broken"] == "ERROR"
     assert statuses["invoke_agent helper"] == "UNSET"
     assert named(seen, "execute_tool broken")[0][s.ERROR_TYPE] == "tool_error"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_an_agent_that_hands_over_has_done_its_part(way):
+    """Control that goes to the graph above is no error of the agent that gives it."""
+
+    def hand_over(city: str) -> Any:
+        """Hand over."""
+        return Command(goto="answer_step", graph=Command.PARENT, update={"answer": city})
+
+    with capture("langchain") as seen:
+        tool = StructuredTool.from_function(hand_over)
+        helper = chains.agent(chains.fake(chains.tool_call("hand_over", city="Rome")), tool)
+        graph = chains.handing_over(helper)
+        WAYS[way](graph, ASKED)
+    assert ("invoke_agent helper", "invoke_workflow inquiry") in tree(seen)
+    assert {span["status"] for span in seen.spans} == {"UNSET"}
+    assert not [span for span in seen.spans if s.OUTCOME in span["attributes"]]
+
+
+# --- Beside others ---------------------------------------------------------------------------------------
+
+
+class Library(BaseRetriever):
+    """Searches, and is told by hand, too."""
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        with otel_genai.retrieval("herbs", top_k=2) as search:
+            found = [Document(id="d-1", page_content=query)]
+            search.documents([{"id": one.id} for one in found])
+        return found
+
+
+def test_a_search_that_a_store_tells_too_is_told_once():
+    """The store says what it is called, and LangChain what was found."""
+    with capture("langchain", capture="SPAN_ONLY") as seen:
+        Library().invoke(QUESTION)
+        asyncio.run(Library().ainvoke(QUESTION))
+    assert tree(seen) == [("retrieval herbs", None)] * 2
+    for span in seen.spans:
+        assert span["attributes"][s.DATA_SOURCE_ID] == "herbs"
+        assert span["attributes"][s.RETRIEVAL_TOP_K] == 2
+        assert span["attributes"][s.RETRIEVAL_QUERY_TEXT] == QUESTION
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_what_is_suppressed_is_not_told(way):
+    """Neither the run nor what runs within, in whatever thread or task."""
+    wire = Wire([chains.said(stream=way in STREAMS)], frozenset())
+    with wire.serving(), capture(*BOTH) as seen:
+        with otel_genai.suppress():
+            WAYS[way](chains.chain(chains.model(wire.url)), {"question": QUESTION})
+        assert len(wire.requests) == 1
+        assert seen.spans == []
+        with otel_genai.suppress():
+            WAYS[way](chains.chain(chains.fake(ANSWER)), {"question": QUESTION})
+        assert seen.spans == []
+        WAYS[way](chains.chain(chains.fake(ANSWER)), {"question": QUESTION})
+    assert len(seen.spans) == 2
+
+
+def test_where_others_are_at_work_they_are_left_the_field(monkeypatch):
+    """Another instrumentation of LangChain tells all: none of our spans but the SDK's."""
+    monkeypatch.setattr(_others, "stand_down", lambda name: "theirs" if name == "langchain" else "")
+    wire = Wire([chains.said()], frozenset())
+    with wire.serving(), capture(*BOTH) as seen:
+        chains.chain(chains.model(wire.url)).invoke({"question": QUESTION})
+        [status] = [one for one in otel_genai.providers() if one.name == "langchain"]
+    assert tree(seen) == [(f"chat {MODEL}", None)]
+    assert (status.state, status.reason) == ("skipped", "theirs")
+
+
+def test_where_others_tell_of_the_sdk_langchain_does_not(monkeypatch):
+    """A model's call that another instrumentation of its SDK tells is not told by us, too."""
+    monkeypatch.setattr(_others, "at_work", lambda name: "theirs" if name == "openai" else "")
+    wire = Wire([chains.said()], frozenset())
+    with wire.serving(), capture(*BOTH) as seen:
+        chains.chain(chains.model(wire.url)).invoke({"question": QUESTION})
+    assert tree(seen) == [("invoke_workflow", None)]

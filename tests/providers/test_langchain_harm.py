@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import sys
 from typing import Any
 
@@ -255,10 +256,14 @@ async def _awaited() -> None:
 def test_nothing_is_left_of_runs(runs):
     """Whatever becomes of them, no run stays known when it is over."""
     with capture("langchain", sampler=chains.NEVER):
-        for number in range(runs // 10):
+        known = []
+        for number in range(runs // 8):
             _all_kinds(number)
-        collect()
+            if number in (runs // 40, runs // 8 - 1):
+                collect()
+                known.append(len(gc.get_objects()))
         assert len(_runs_of_langchain()) == 0
+    assert known[1] - known[0] < runs // 8  # less than one object for as many as eight runs
 
 
 def test_runs_that_never_end_do_not_pile_up(monkeypatch):

@@ -25,6 +25,14 @@ PROVIDERS = {
 }
 """LangChain's word -> the name of the conventions, where that is another one."""
 UNKNOWN = "langchain"
+SDKS = {
+    "amazon_bedrock": "bedrock",
+    "azure": "openai",
+    "google_vertexai": "google_genai",
+    "huggingface": "huggingface_hub",
+    "mistral": "mistralai",
+}
+"""LangChain's word -> the provider of ours whose SDK is asked, where that is another one."""
 
 # --- What is asked ---------------------------------------------------------------------------------------
 
@@ -53,6 +61,7 @@ def asked(operation: Operation, serialized: Any, given: Any, told: Mapping[str, 
         body=body,
         server=Server(PROVIDERS.get(name, name)),
         size=size if isinstance(size, int) else 1,
+        sdk=SDKS.get(name, name),
     )
 
 
