@@ -21,18 +21,20 @@ from otel_genai import semconv as s
 from registry import decoded, events
 from sdks.kit import frame
 
+MANY = int(os.environ.get("FUZZ", "10000"))
+"""How many cases the long run tries of each SDK."""
 EXAMPLES = [
     pytest.param(500, id="some"),
-    pytest.param(10_000, id="many", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    pytest.param(MANY, id="many", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
 ]
 CONTENT = (s.SYSTEM_INSTRUCTIONS, s.INPUT_MESSAGES, s.OUTPUT_MESSAGES, s.TOOL_DEFINITIONS)
 
 
 def over(check: Callable[[Any], None], cases: st.SearchStrategy[Any], examples: int) -> None:
-    """Try so many cases, always the same ones; with FUZZ in the environment new ones each time."""
+    """Try so many cases, always the same ones; with FUZZ_NEW in the environment new ones each time."""
     settings(
         max_examples=examples,
-        derandomize="FUZZ" not in os.environ,
+        derandomize="FUZZ_NEW" not in os.environ,
         deadline=None,
         database=None,
         print_blob=True,
