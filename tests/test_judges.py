@@ -688,7 +688,7 @@ def test_a_prompt_is_filled_in_once():
         ),
         ([always, always], "every judge needs a name of its own, as a function has, and 'always' is none"),
     ],
-    ids=str,
+    ids=["a typo", "a maker of judges", "a class", "a number", "a lambda", "two of one name"],
 )
 def test_what_is_no_judge_is_said_at_once(given, accepted):
     """When the program starts, with what is one."""
