@@ -27,6 +27,7 @@ from opentelemetry import trace
 import chains
 import otel_genai
 from chains import ANSWER, MODEL, QUESTION, STREAMS, TIMES, WAYS
+from garbage import collect
 from otel_genai import _others
 from otel_genai import semconv as s
 from otel_genai.testing import capture
@@ -36,6 +37,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # clients keep their connections
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of LangChain's own
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:Unexpected type for token usage"),  # langchain-openai adds them up
 ]
 WHOLE = pytest.mark.parametrize("way", WAYS)
@@ -45,6 +47,13 @@ ASKED = {"messages": [("user", QUESTION)]}
 AGENT = [chains.calls("weather", city="Rome"), chains.said()]
 """What the model of an agent says; an agent's stream is one of steps, so its answers come whole."""
 THREAD = {"configurable": {"thread_id": "t-7"}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _swept():
+    """Collect the connections of clients that nobody closes while their warnings are still ignored."""
+    yield
+    collect()
 
 
 class Program:

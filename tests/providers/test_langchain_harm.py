@@ -43,6 +43,13 @@ BOTH = ("langchain", "openai")
 REFUSAL = Reply(b'{"error": {"message": "artichoke", "type": "server_error"}}', status=500)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _swept():
+    """Collect the connections of clients that nobody closes while their warnings are still ignored."""
+    yield
+    collect()
+
+
 class Recorder(BaseCallbackHandler):
     """A callback of the program's own."""
 
