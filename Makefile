@@ -12,7 +12,8 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	mcp==1.12.4 pydantic==2.11.10 pinecone==9.0.1 qdrant-client==1.10.0
 OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
-FRAMEWORKS := tests/test_rag.py tests/test_bridge.py $(wildcard tests/providers/test_langchain*.py)
+FRAMEWORKS := tests/test_rag.py tests/test_bridge.py $(wildcard tests/providers/test_langchain*.py) \
+	tests/providers/test_chromadb.py tests/providers/test_mcp_native.py
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
