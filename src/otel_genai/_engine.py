@@ -91,8 +91,9 @@ class Seam:
             bound = self._bound.get(id(request.operation)) or self._bind(request.operation)
             if bound is None or bound.who in telemetry.off:
                 return None
-            if request.parent is not None:
-                here = propagate.extract(request.parent, here)
+            if request.parent:  # where the server is at is its own business, such as its first request
+                apart = trace.set_span_in_context(trace.INVALID_SPAN, here)
+                here = propagate.extract(request.parent, apart)
             call = Call(bound, bound.request(request), here, around)
             if telemetry.failures:
                 telemetry.failures.pop(who, None)  # those before were not in a row

@@ -19,6 +19,7 @@ from opentelemetry import trace
 import otel_genai
 from otel_genai import _bound
 from otel_genai._patching import sdk_version
+from otel_genai.providers import _mcp_wire as mcp_wire
 from otel_genai.testing import capture
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDK leaves streams open, and deprecates its own names
@@ -31,6 +32,8 @@ with warnings.catch_warnings():
     from mcp.client import stdio
     from mcp.client.streamable_http import streamablehttp_client
     from mcp.shared.memory import create_connected_server_and_client_session as connected
+    from mcp.shared.message import ServerMessageMetadata
+    from starlette.requests import Request
 
     import mcp_server
 
@@ -346,6 +349,31 @@ async def test_what_a_caller_sends_along_stays() -> None:
     assert (meta["progressToken"], meta["mine"], context.is_valid) == ("p", "marmalade", False)
     assert meta["traceparent"].startswith("00-")
     assert asked.model_dump(by_alias=True) == before
+
+
+@pytest.mark.parametrize("header", [None, f"00-{'ab' * 16}-{'cd' * 8}-01"])
+async def test_a_client_that_sends_no_context(header: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then HTTP's own is taken, of this request: not what the session was opened in."""
+    head = [(b"host", b"127.0.0.1"), *([(b"traceparent", header.encode())] if header else [])]
+    scope = {"type": "http", "headers": head, "client": ("10.0.0.7", 4711), "http_version": "1.1"}
+    metadata = ServerMessageMetadata(request_context=Request(scope))
+
+    async def ping(session: ClientSession) -> None:
+        original = session._write_stream.send
+
+        async def send(message: Any) -> None:
+            message.metadata = metadata
+            await original(message)
+
+        session._write_stream.send = send
+        await session.send_ping()
+
+    with capture("mcp") as seen, seen.tracer_provider.get_tracer("server").start_as_current_span("first"):
+        monkeypatch.setattr(mcp_wire.Carrier, "__setitem__", lambda *_: None)  # it knows no tracing
+        await inside(ping)
+    [served] = [raw for raw in seen.finished if (raw.name, raw.kind.name) == ("ping", "SERVER")]
+    assert (f"{served.parent.span_id:x}" if served.parent else None) == ("cd" * 8 if header else None)
+    assert (served.attributes["client.address"], served.attributes["client.port"]) == ("10.0.0.7", 4711)
 
 
 def _fails(*_: Any) -> Any:

@@ -73,7 +73,7 @@ def sent_over(session: Any) -> dict[str, Any]:
 def came_over(responder: Any) -> dict[str, Any]:
     """Say how a request has come, and from where."""
     session = responder._session
-    request = getattr(getattr(responder, "message_metadata", None), "request_context", None)
+    request = _http(responder)
     if request is None or not hasattr(request, "headers"):
         return sent_over(session)
     host, port = getattr(request, "client", None) or (None, None)
@@ -117,10 +117,16 @@ def stdio(module: Any, _: Any) -> Callable[[], None]:
 # --- The trace context -----------------------------------------------------------------------------------
 
 
-def carried(meta: Any) -> dict[str, str]:
-    """Give what was sent along with a request, beside what the protocol knows."""
-    more = getattr(meta, "model_extra", None) or {}
-    return {key: value for key, value in more.items() if isinstance(value, str)}
+def carried(responder: Any) -> Mapping[str, str]:
+    """Give what was sent along with a request, beside what the protocol knows; else, the headers of HTTP."""
+    more = getattr(responder.request_meta, "model_extra", None) or {}
+    sent = {key: value for key, value in more.items() if isinstance(value, str)}
+    return sent or getattr(_http(responder), "headers", None) or {}
+
+
+def _http(responder: Any) -> Any:
+    """Give the HTTP request that a request has come by, if it has."""
+    return getattr(getattr(responder, "message_metadata", None), "request_context", None)
 
 
 class Carrier(dict[str, str]):

@@ -176,7 +176,7 @@ class Served(Surface):
         request = Request(
             operation, {**body, "responder": responder}, nobody(client, body), False, args, kwargs
         )
-        request.parent = _mcp_wire.carried(responder.request_meta)
+        request.parent = _mcp_wire.carried(responder)
         return request
 
     def answer(self, request: Request, result: Any) -> Any:  # noqa: ARG002 (the method gives nothing back)
