@@ -53,7 +53,8 @@ otel_genai.uninstrument()
 left = wrapped()
 otel_genai.instrument(name)
 [again] = [one for one in otel_genai.providers() if one.name == name]
-print(json.dumps([status.state, status.reason, sorted(status.targets) == sorted(again.targets), theirs, left]))
+is_same = sorted(status.targets) == sorted(again.targets)
+print(json.dumps([status.state, status.reason, is_same, theirs, left]))
 """
 
 

@@ -112,5 +112,7 @@ PROVIDER = Provider(
     "qdrant",
     requires="qdrant-client >= 1.10",
     hooks=HOOKS,
-    optional=frozenset(target for target in HOOKS if target.endswith(("search", "recommend", "discover", "groups"))),
+    optional=frozenset(
+        target for target in HOOKS if target.endswith(("search", "recommend", "discover", "groups"))
+    ),
 )
