@@ -35,6 +35,7 @@ class Shared(Context):
         if self.ended:
             return
         self.ended = True
+        self.owner = None
         if otel.get_current() is self:
             otel.attach(actual(self.around))
         self._follow()

@@ -17,6 +17,7 @@ pytest.importorskip(
 import openai
 from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document
+from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import StructuredTool, ToolException
 from langgraph.checkpoint.memory import InMemorySaver
@@ -30,6 +31,7 @@ from chains import ANSWER, MODEL, QUESTION, STREAMS, TIMES, WAYS
 from garbage import collect
 from otel_genai import _others
 from otel_genai import semconv as s
+from otel_genai.providers import _langchain_content as said
 from otel_genai.testing import capture
 from sdks.kit import Reply, Wire
 
@@ -457,3 +459,94 @@ def test_where_others_tell_of_the_sdk_langchain_does_not(monkeypatch):
     with wire.serving(), capture(*BOTH) as seen:
         chains.chain(chains.model(wire.url)).invoke({"question": QUESTION})
     assert tree(seen) == [("invoke_workflow", None)]
+
+
+# --- Streams of tokens -----------------------------------------------------------------------------------
+
+
+def _messages(agent: Any) -> Any:
+    return list(agent.stream(ASKED, THREAD, stream_mode="messages"))
+
+
+async def _amessages(agent: Any) -> Any:
+    return [one async for one in agent.astream(ASKED, THREAD, stream_mode="messages")]
+
+
+async def _events(agent: Any) -> Any:
+    return [one async for one in agent.astream_events(ASKED, THREAD, version="v2")]
+
+
+@pytest.mark.parametrize("names", [("langchain",), BOTH], ids="-".join)
+@pytest.mark.parametrize("read", [_messages, _amessages, _events])
+def test_tokens_of_an_agent_as_they_come(read, names):
+    """A graph that hands tokens on has its model stream: still one span a call, with all that it tells."""
+    if read is not _messages and sys.version_info < (3, 11):
+        pytest.skip("LangGraph's streams of tokens in tasks need Python 3.11")
+    wire = Wire([chains.calls("weather", city="Rome", stream=True), chains.said(stream=True)], frozenset())
+    with wire.serving(), capture(*names) as seen:
+        items = read(chains.agent(chains.model(wire.url)))
+        if not isinstance(items, list):
+            items = asyncio.run(items)
+    assert len(items) > 5
+    agent = "invoke_agent helper"
+    assert tree(seen) == [(f"chat {MODEL}", agent)] * 2 + [("execute_tool weather", agent), (agent, None)]
+    assert tokens(seen) == (60, 10)
+    for attributes in named(seen, f"chat {MODEL}"):
+        assert attributes[s.REQUEST_STREAM] is True
+        assert attributes[s.RESPONSE_TIME_TO_FIRST_CHUNK] > 0
+        assert attributes[s.CONVERSATION_ID] == "t-7"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_tools_side_by_side(way):
+    """Two tools that the model asks for at once run in threads or tasks: both are the agent's."""
+    asked = chains.tool_call("weather", city="Rome")
+    asked.tool_calls.append(
+        {"name": "weather", "args": {"city": "Bari"}, "id": "call_2", "type": "tool_call"}
+    )
+    with capture("langchain") as seen:
+        WAYS[way](chains.agent(chains.fake(asked, ANSWER)), ASKED)
+    agent = "invoke_agent helper"
+    assert tree(seen) == [("chat", agent)] * 2 + [("execute_tool weather", agent)] * 2 + [(agent, None)]
+    ids = {attributes[s.TOOL_CALL_ID] for attributes in named(seen, "execute_tool weather")}
+    assert ids == {"call_1", "call_2"}
+
+
+def test_a_text_model_is_told():
+    """Models that complete text have no messages."""
+    with capture("langchain", capture="SPAN_ONLY") as seen:
+        FakeListLLM(responses=[ANSWER]).invoke(QUESTION)
+    [span] = seen.spans
+    assert span["attributes"][s.OPERATION_NAME] == s.TEXT_COMPLETION
+    assert QUESTION in span["attributes"][s.INPUT_MESSAGES]
+    assert ANSWER in span["attributes"][s.OUTPUT_MESSAGES]
+
+
+def test_what_is_said_in_every_form():
+    """Messages in all the forms that LangChain takes, with what is not text."""
+    blocks = [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "image", "base64": "YQ==", "mime_type": "image/png"},
+        {"type": "file", "file_id": "f-1"},
+        {"type": "thinking", "thinking": "b"},
+        {"type": "tool_use", "name": "c"},
+        {"type": "odd"},
+        "d",
+    ]
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    given = [
+        ("human", "q"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "r", "tool_call_id": "1"},
+        chains.human(blocks),
+    ]
+    first, second, third, last = said.inputs({"input": {"messages": given}})
+    assert first == {"role": "user", "parts": [{"type": "text", "content": "q"}]}
+    assert second["parts"] == [{"type": "tool_call", "id": "1", "name": "f", "arguments": {"x": 1}}]
+    assert third["parts"] == [{"type": "tool_call_response", "id": "1", "response": "r"}]
+    kinds = [part["type"] for part in last["parts"]]
+    assert kinds == ["text", "uri", "inline_media", "file", "reasoning", "odd", "text"]
+    assert said.inputs({"input": "q"}) == [first]
+    assert said.inputs({"input": None}) == []
+    assert said.inputs({"input": {"question": "q"}})[0]["parts"][0]["content"] == '{"question": "q"}'

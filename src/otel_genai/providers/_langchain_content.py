@@ -39,7 +39,7 @@ def _said(value: Any, role: str) -> list[Message]:
         return messages(found)
     if value is None or value == "":
         return []
-    return [content.message(role, [content.text(value if isinstance(value, str) else _plain(value))])]
+    return [content.message(role, [content.text(content.to_json(_plain(value)))])]
 
 
 def _are_messages(found: Any) -> bool:
