@@ -72,6 +72,7 @@ def over_http() -> None:
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # who comes before the server is up waits for it
     config = uvicorn.Config(app.streamable_http_app(), log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
 
