@@ -47,7 +47,7 @@ class Bound:
         self.constants = {**own, **operation.constants}
         table = operation.request.items()
         self.rows = [(key, row, None) if isinstance(row, str) else (key, *row) for key, row in table]
-        self.gate = Gate(settings, operation.name)
+        self.gate = Gate(settings, self.constants.get(s.OPERATION_NAME, operation.name))
         self.costs = telemetry.costs if operation.name in s.MODEL_CALLS else None
         readers = {
             s.SYSTEM_INSTRUCTIONS: operation.instructions,

@@ -237,6 +237,14 @@ async def test_what_a_tool_is_given_and_gives_is_content() -> None:
     assert not [span for span in rest if any(canary in str(span["attributes"]) for canary in CANARIES)]
 
 
+async def test_what_is_set_for_tools_is_so_for_these() -> None:
+    """The operation that settings know is the conventions'."""
+    with capture("mcp", capture="SPAN_ONLY", capture_operations={"execute_tool": "NO_CONTENT"}) as seen:
+        await inside(adding)
+    assert [canary for canary in CANARIES if canary in str(seen.spans)] == []
+    assert not [span for span in seen.spans if "gen_ai.tool.call.arguments" in span["attributes"]]
+
+
 async def test_both_sides_are_measured() -> None:
     """One record per request and side, of few attributes, with the error's type."""
     with capture("mcp") as seen:
