@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import sys
 import types
 from typing import Any
@@ -14,6 +15,7 @@ from opentelemetry import trace
 
 import otel_genai
 import toy
+from child import program
 from otel_genai import _patching
 from otel_genai import semconv as s
 from otel_genai._shared import Shared, actual, leave
@@ -213,3 +215,25 @@ def test_after_a_fork_what_is_open_is_the_parent_s(seen):
     frame.runs.forget()
     frame.runs.done(1)
     assert seen.spans == []
+
+
+ENDS = """
+import os, sys
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+import otel_genai, test_runs
+sys.modules["frame"] = test_runs.frame
+told = ConsoleSpanExporter(formatter=lambda span: f"{span.name} {span.attributes['otel_genai.outcome']}\\n")
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(told))
+otel_genai.instrument(test_runs.PROVIDER, tracer_provider=provider)
+test_runs.frame.runs.begin(1, None, test_runs.run(test_runs.AGENT, "a"))
+if child := os.fork():
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs an operating system that forks")
+def test_what_is_open_when_the_program_ends_was_stopped():
+    """It is told once: by the process that began it, not by one that was forked."""
+    assert program(ENDS).stdout == "invoke_agent a stopped\n"
