@@ -86,7 +86,7 @@ test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-li
 	$(BIN)/$(PYTEST) -m "not soak" --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
 	$(BIN)/$(SDKS) $(HARM) -m "not soak"
 	.venv-frameworks/bin/$(PYTEST) -m "not soak" $(FRAMEWORKS)
-	.venv-frameworks/bin/$(SDKS) $(ODD) -m "not soak" -k "chromadb or pinecone or qdrant"
+	.venv-frameworks/bin/$(SDKS) $(HARM) -m "not soak" -k "chromadb or pinecone or qdrant"
 	.venv-litellm/bin/$(SDKS) $(HARM) tests/providers tests/test_stream_usage_sdks.py -m "not soak" -k "litellm or mcp"
 	.venv-litellm-oldest/bin/$(SDKS) tests/providers -k "litellm and not odd_answers and not our_failures"
 	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
