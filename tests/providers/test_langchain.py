@@ -18,6 +18,7 @@ import openai
 from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document
 from langchain_core.language_models.fake import FakeListLLM
+from langchain_core.messages import AIMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import StructuredTool, ToolException
 from langgraph.checkpoint.memory import InMemorySaver
@@ -520,6 +521,16 @@ def test_a_text_model_is_told():
     assert span["attributes"][s.OPERATION_NAME] == s.TEXT_COMPLETION
     assert QUESTION in span["attributes"][s.INPUT_MESSAGES]
     assert ANSWER in span["attributes"][s.OUTPUT_MESSAGES]
+
+
+def test_no_tokens_of_input_are_unknown_ones():
+    """LangChain says 0 of a stream that did not tell."""
+    counts = {"input_tokens": 0, "output_tokens": 9, "total_tokens": 9}
+    with capture("langchain") as seen:
+        chains.fake(AIMessage(ANSWER, usage_metadata=counts)).invoke(QUESTION)
+    [span] = seen.spans
+    assert s.USAGE_INPUT_TOKENS not in span["attributes"]
+    assert span["attributes"][s.USAGE_OUTPUT_TOKENS] == 9
 
 
 def test_what_is_said_in_every_form():

@@ -147,7 +147,8 @@ def usage(answer: Any) -> Attributes:
         if counts:
             read, written = counts.get("input_token_details"), counts.get("output_token_details")
             return {
-                s.USAGE_INPUT_TOKENS: counts.get("input_tokens"),
+                # No model is asked with nothing: LangChain has 0 where a stream did not tell.
+                s.USAGE_INPUT_TOKENS: counts.get("input_tokens") or None,
                 s.USAGE_OUTPUT_TOKENS: counts.get("output_tokens"),
                 **_details(read or {}, written or {}),
             }
