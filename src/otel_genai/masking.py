@@ -139,7 +139,7 @@ def _replacing(
     Where `only` is given, it says how many characters of a find are it: with none, the search goes on behind
     the first of them. The pattern is compiled for the first text: who masks nothing does not wait for it.
     """
-    compiled = functools.cache(lambda: re.compile(pattern))
+    compiled = functools.cache(functools.partial(re.compile, pattern))
 
     def mask(text: str) -> str:
         if not worth(text):
