@@ -49,7 +49,7 @@ help:
 .venv-litellm/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-litellm
 	.venv-litellm/bin/pip install --quiet --upgrade pip
-	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm 'mcp<2'
+	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm mcp
 	@touch $@
 
 .venv-litellm-oldest/ready: pyproject.toml
@@ -87,7 +87,7 @@ test: lint types .venv/ready .venv-frameworks/ready .venv-litellm/ready .venv-li
 	$(BIN)/$(SDKS) $(HARM) -m "not soak"
 	.venv-frameworks/bin/$(PYTEST) -m "not soak" $(FRAMEWORKS)
 	.venv-frameworks/bin/$(SDKS) $(HARM) -m "not soak" -k "chromadb or pinecone or qdrant"
-	.venv-litellm/bin/$(SDKS) $(HARM) tests/providers tests/test_stream_usage_sdks.py -m "not soak" -k "litellm or mcp"
+	.venv-litellm/bin/$(SDKS) $(HARM) tests/providers tests/test_stream_usage_sdks.py -m "not soak" -k litellm
 	.venv-litellm-oldest/bin/$(SDKS) tests/providers -k "litellm and not odd_answers and not our_failures"
 	.venv-oldest/bin/$(PYTEST) -m "not soak" $(OF_SDKS)
 	.venv-oldest/bin/$(SDKS) -k "not our_failures"
@@ -136,7 +136,7 @@ pythons: .venv/ready
 		case " $(firstword $(PYTHONS)) $(lastword $(PYTHONS)) " in *" $$version "*) spared=;; *) spared="$(BETWEEN)";; esac; \
 		$$python -m venv --clear .venv-$$version && \
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
-		.venv-$$version/bin/pip install --quiet --editable '.[test]' && \
+		.venv-$$version/bin/pip install --quiet --editable '.[test]' 'mcp<2' && \
 		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet \
 			--ignore tests/test_fuzz.py --ignore tests/test_faults.py $(addprefix --ignore ,$(HARM)) $$spared || exit 1; \
 	done

@@ -44,7 +44,8 @@ MISSING: dict[str, str] = {
     "ollama": "the web search and the management of models, which call no model",
     "openai": "realtime, assistants and compacting; conversations, which ask no model",
     "pinecone": "what is written, listed and fetched; the name of an index whose host is not one of "
-    "Pinecone's; the SDK before version 9",
+    "Pinecone's; an index object that was made before `instrument()`, as it keeps to the functions that it "
+    "found then; the SDK before version 9",
     "qdrant": "what is written, scrolled and fetched; models in the process that make vectors of texts",
     "together": "batches, videos, realtime, fine-tuning, and the old SDK before version 2",
 }

@@ -96,4 +96,5 @@ SDK = Sdk(
     refusal=Reply(b'{"code": 3, "message": "no marmalade", "details": []}', status=400),
     refused={"error.type": "ApiError", "http.response.status_code": 400},
     close=lambda c: c.close(),
+    binds=True,
 )
