@@ -56,7 +56,8 @@ UNREACHED = {
     f"providers.{name}": reason
     for reason, names in {
         IMPORT: (
-            "mistralai._completion", "mistralai._hooks", "bedrock._is", "_search.operation", "_audio.operations",
+            "mistralai._completion", "mistralai._hooks", "bedrock._is", "_search.operation",
+            "_audio.operations",
         ),
         "it does nothing": ("bedrock.Seam.ask", "bedrock.Seam.with_stream_class"),
         ASKED: ("_ask.addition", "_ask.usage", "_ask.is_usage"),
