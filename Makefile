@@ -18,7 +18,7 @@ OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(s
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo rag test lint types format soak pythons test-others bench bench-stack stack stack-down clean
+.PHONY: help demo rag test lint types format soak soak-engine soak-sdks pythons test-others bench bench-stack stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
@@ -103,8 +103,13 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: .venv/ready .venv-frameworks/ready .venv-litellm/ready pythons test-others
+soak: soak-engine soak-sdks
+
+soak-engine: .venv/ready pythons test-others
 	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
+
+# What takes longest: odd data and faults of every SDK.
+soak-sdks: .venv/ready .venv-frameworks/ready .venv-litellm/ready
 	$(BIN)/pytest -n auto $(HARM) -m soak
 	.venv-frameworks/bin/pytest -m soak $(FRAMEWORKS)
 	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm

@@ -160,7 +160,7 @@ def _read(body: bytes) -> Any:
     """Read JSON; None where there is none."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
