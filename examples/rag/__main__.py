@@ -85,9 +85,9 @@ def wait(url: str, service: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/health").is_success:
                 return
-        if service.poll() is not None:
-            break
-        time.sleep(0.1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            service.wait(0.1)
+            break  # it has ended
     message = f"the service does not answer at {url}: what it said is above"
     raise SystemExit(message)
 
