@@ -276,7 +276,7 @@ def test_a_judge_s_failure_is_counted_and_its_own(caplog, error):
     ]
 
 
-@pytest.mark.parametrize("said", [Verdict(float("nan")), Verdict("0.5"), object(), [1]])  # type: ignore[arg-type]
+@pytest.mark.parametrize("said", [Verdict(float("nan")), Verdict("0.5"), object(), [1]])
 def test_a_bad_verdict_is_the_judge_s_failure(said):
     """What is no score is no score of ours."""
     with testing.capture(toy.PROVIDER, judges=[Keeper(said)]) as seen:

@@ -84,8 +84,9 @@ class Bound:
             ):
                 attributes[name] = value
         if self.operation.derived is not None:
-            derived = _attempt(self.operation.derived, body, request) or {}
-            attributes.update(cleaned({**derived}))
+            derived = _attempt(self.operation.derived, body, request)
+            if derived:
+                attributes.update(cleaned({**derived}))
         return attributes
 
     def _place(self, attributes: Attributes, host: str, port: int | None) -> None:
