@@ -31,8 +31,8 @@ MISSING: dict[str, str] = {
     "groq": "batches; the tools that compound models run by themselves are not in what was said",
     "huggingface_hub": "the other tasks, such as speech, images and classification; the tokens of a chat's "
     "stream, unless `stream_options` or the setting `stream_usage` ask for them",
-    "langchain": "embeddings, which no callback tells of: the SDK beneath does; agents of "
-    "LangGraph's older `create_react_agent` are workflows",
+    "langchain": "embeddings, which no callback tells of: the SDK beneath does; agents that are made "
+    "in other ways are workflows",
     "litellm": "images, speech, transcription, reranking and moderation; usage of a stream that the provider "
     "did not tell, or told without details of the prompt: it might be LiteLLM's guess. `stream_usage` asks "
     "for that of chats alone",

@@ -127,6 +127,15 @@ def agent(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> 
     )
 
 
+def react(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> Any:
+    """Make an agent that knows the weather, by LangGraph's own function."""
+    make = pytest.importorskip("langgraph.prebuilt", reason="needs LangGraph").create_react_agent
+    made = make(model, [*(tools or (weather,))], **more)
+    if name is not None:
+        made.name = name  # in older versions, the function takes none
+    return made
+
+
 class State(TypedDict, total=False):
     """What a graph knows."""
 

@@ -22,7 +22,7 @@ from otel_genai._bound import Bound
 from otel_genai._call import Call
 from otel_genai._nesting import Asked
 from otel_genai._telemetry import Telemetry
-from otel_genai.spec import Operation, Request, Run
+from otel_genai.spec import Attributes, Operation, Request, Run
 
 MOST = 10_000
 """How many runs may be open at once: a framework that does not tell of an end must not fill the memory."""
@@ -139,6 +139,13 @@ class Runs:
         found = self._runs.get(run)
         return None if found is None else found.note
 
+    def teller(self, modules: str) -> Any:
+        """Give the object whose method tells of a run, if that method is of these modules."""
+        frame = self._frame()
+        if frame is None or not str(frame.f_globals.get("__name__")).startswith(modules):
+            return None
+        return frame.f_locals.get("self")
+
     def begin(self, run: Any, parent: Any, what: Run) -> None:
         """Begin a run: with a span if it is an operation, and make it current for what runs within."""
         if not self._is_on():
@@ -152,9 +159,9 @@ class Runs:
                 return
             bound = self._bind(operation, SpanKind.CLIENT if what.is_remote else SpanKind.INTERNAL)
             request = _request(what, operation)
-            attributes = {**bound.request(request), **what.shared}
-            call = opened.call = Call(bound, attributes, opened.context, opened.scope)
-            call.scope.attributes = {**call.scope.attributes, **what.shared}
+            scope, shared = _surroundings(opened.scope, what.shared)
+            call = opened.call = Call(bound, {**bound.request(request), **shared}, opened.context, scope)
+            call.scope.attributes = {**call.scope.attributes, **shared}
             call.content(request.body)
             opened.context, opened.scope = call.context, call.scope
             _guard.keep(call, opened)
@@ -285,6 +292,17 @@ class Runs:
 
 def _request(what: Run, operation: Operation) -> Request:
     return Request(operation, what.body, what.server, what.stream, (), {})
+
+
+def _surroundings(
+    around: _context.Scope | None, shared: Attributes
+) -> tuple[_context.Scope | None, Attributes]:
+    """Tell what a run shares from what holds around it and does not within: a None."""
+    known = {key: value for key, value in shared.items() if value is not None}
+    if around is not None and len(known) < len(shared):
+        around = _context.Scope(around)
+        around.attributes = {key: around.attributes[key] for key in around.attributes if key not in shared}
+    return around, known
 
 
 def _is_generator(frame: FrameType | None) -> bool:

@@ -147,7 +147,7 @@ class Run:
         body: what its tables and readers read.
         server: who is asked, if that is known.
         stream: whether a model is asked for a stream.
-        shared: attributes of the run and of all that runs within.
+        shared: attributes of the run and of all that runs within; a None: what holds around does not here.
         is_remote: whether it is run elsewhere, so that the span is a client's.
         size: how many models are asked together.
         sdk: the provider whose SDK asks the model: where others tell of that, it is told already.
@@ -178,6 +178,13 @@ class Runs(Protocol):
 
     def note(self, run: Any) -> Any:
         """Give what was noted of a run; None for one that nobody has told of."""
+
+    def teller(self, modules: str) -> Any:
+        """Give the object whose method tells of a run, if that method is of these modules; None if not.
+
+        Args:
+            modules: what the names of the modules begin with.
+        """
 
     def begin(self, run: Any, parent: Any, what: Run) -> None:
         """Begin a run, and make it current for what runs within; a model's waits for the call of its SDK."""

@@ -1,10 +1,10 @@
 """LangChain and LangGraph: workflows, agents, tools and retrievers, as LangChain's callbacks tell of them.
 
-The outermost run of a chain or a graph is a workflow, or an agent if it is one of `create_agent`; agents
-within are agents. The steps in between have no spans. The call of a model is told by the provider's own SDK,
-with the conversation and the agent that LangChain knows of; where no SDK that we see is beneath, as with a
-model in the program itself, it is told as LangChain tells it. A thread's id is the conversation's; an
-interrupt is no error.
+The outermost run of a chain or a graph is a workflow, or an agent if LangChain's `create_agent` or
+LangGraph's `create_react_agent` has made it; agents within are agents. The steps in between have no spans.
+The call of a model is told by the provider's own SDK, with the conversation and the agent that LangChain
+knows of; where no SDK that we see is beneath, as with a model in the program itself, it is told as LangChain
+tells it. A thread's id is the conversation's; an interrupt is no error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import importlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_genai import semconv as s
 from otel_genai.providers import _langchain_content as said
@@ -26,7 +26,13 @@ STEPS = ("prompt", "parser")
 """Types of runs that coordinate nothing, even if they stand alone."""
 CONVERSATIONS = ("thread_id", "session_id", "conversation_id")
 """Where in a run's metadata its conversation is named; the same ones that LangSmith knows."""
-AGENTS = "langchain_create_agent"
+MAKERS = {
+    ("langchain.agents.factory", "create_agent"),
+    ("langgraph.prebuilt.chat_agent_executor", "create_react_agent"),
+}
+"""The functions that make agents: a graph of theirs has nodes that are functions defined in them."""
+GRAPHS = "langgraph.pregel"
+"""The modules whose methods run graphs."""
 BUBBLE = "GraphBubbleUp"
 """LangGraph's class of exceptions that are none, but its way of handing control upwards."""
 INTERRUPT = "GraphInterrupt"
@@ -35,29 +41,56 @@ THROUGH = frozenset({"langchain_core.callbacks.manager", "otel_genai.providers.l
 # --- Chains, graphs and agents ---------------------------------------------------------------------------
 
 
+class Part(NamedTuple):
+    """What a run is part of, and how LangChain says so: in metadata that all runs within inherit."""
+
+    conversation: str | None = None
+    agent: str | None = None
+    label: str | None = None
+
+
 def chain(runs: Runs, serialized: Any, inputs: Any, **told: Any) -> None:
     """Begin a chain, a graph, or a step of one."""
     known = metadata(told)
     above = runs.note(told.get("parent_run_id"))
+    part = within(known, above)
     name = told.get("name") or (serialized or {}).get("name")
+    graph = runs.teller(GRAPHS)
     operation = None
-    if is_agent(name, known, above):
-        operation, name = AGENT, agent(known) or name
+    if is_agent(graph) or is_labelled(name, part, above):
+        own = part.label if above is None or part.label != above.label else None
+        name = meaningful(getattr(graph, "name", None)) or own or meaningful(name)
+        operation, part = AGENT, part._replace(agent=name)
     elif above is None and told.get("run_type") not in STEPS:
-        operation = WORKFLOW
-    begin(runs, Run(operation=operation, body={"name": meaningful(name), "input": inputs}), told)
+        operation, name = WORKFLOW, meaningful(name)
+    begin(runs, Run(operation=operation, body={"name": name, "input": inputs}, note=part), told)
 
 
-def is_agent(name: Any, known: Mapping[str, Any], above: Any) -> bool:
-    """Whether a run is a whole agent, and not a step of it: both carry the agent's metadata."""
-    if agent(known) is not None:
-        return agent(known) == name or above is None
-    return known.get("ls_integration") == AGENTS and (above is None or name == "LangGraph")
+def is_agent(graph: Any) -> bool:
+    """Whether a graph is one of the functions' that make agents."""
+    builder = getattr(graph, "builder", None)
+    nodes = getattr(builder, "nodes", None) or {}
+    functions = (getattr(getattr(node, "runnable", None), "func", None) for node in nodes.values())
+    return any(_home(function) in MAKERS for function in functions)
 
 
-def agent(known: Mapping[str, Any]) -> Any:
-    """Give the name of the agent that a run is part of."""
-    return known.get("lc_agent_name")
+def _home(function: Any) -> tuple[Any, str]:
+    """Give the module and the function that a function is defined in."""
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", "").partition(".")[0]
+
+
+def is_labelled(name: Any, part: Part, above: Part | None) -> bool:
+    """Whether a run is a whole agent by its label, and not a step of it: that has inherited its label."""
+    if part.label is None or above is None:
+        return part.label is not None
+    return part.label == name and part.label != above.label
+
+
+def within(known: Mapping[str, Any], above: Part | None) -> Part:
+    """Say what a run is part of; an inherited label says nothing new."""
+    label = known.get("lc_agent_name")
+    is_inherited = above is not None and label == above.label
+    return Part(conversation(known), above.agent if above and is_inherited else label, label)
 
 
 def conversation(known: Mapping[str, Any]) -> str | None:
@@ -71,9 +104,14 @@ def metadata(told: Mapping[str, Any]) -> Mapping[str, Any]:
     return told.get("metadata") or {}
 
 
-def changed(note: Attributes, above: Attributes | None) -> Attributes:
-    """Give what is known of a run that is not already known around it."""
-    return {key: value for key, value in note.items() if value and (above is None or above.get(key) != value)}
+def changed(part: Part, above: Part | None) -> Attributes:
+    """Give what is known of a run that is not already known around it; None where that no longer holds."""
+    found: Attributes = {}
+    if part.conversation and (above is None or above.conversation != part.conversation):
+        found[s.CONVERSATION_ID] = part.conversation
+    if part.agent != (above.agent if above else None):
+        found[s.AGENT_NAME] = part.agent
+    return found
 
 
 def meaningful(name: Any) -> str | None:
@@ -127,15 +165,13 @@ def text_model(runs: Runs, serialized: Any, prompts: Any, **told: Any) -> None:
     begin(runs, asked(COMPLETION, serialized, prompts, told), told)
 
 
-def noted(known: Mapping[str, Any]) -> Attributes:
-    """Give what a run is part of."""
-    return {s.CONVERSATION_ID: conversation(known), s.AGENT_NAME: agent(known)}
-
-
 def begin(runs: Runs, what: Run, told: Mapping[str, Any]) -> None:
     """Begin a run that is part of what its metadata says."""
-    what.note = noted(metadata(told))
-    what.shared = changed(what.note, runs.note(told.get("parent_run_id")))
+    above = runs.note(told.get("parent_run_id"))
+    part = what.note or within(metadata(told), above)
+    what.shared = changed(part, above)
+    # What a step says is known to nobody: it has nothing that could carry it.
+    what.note = above if what.operation is None and above is not None else part
     runs.begin(told["run_id"], told.get("parent_run_id"), what)
 
 
