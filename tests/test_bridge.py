@@ -775,7 +775,7 @@ def test_names_of_mcp_are_the_conventions():
     assert [name for name in (*ours, mcp.STATUS_CODE, mcp.REQUEST_ID) if name not in text] == []
     documents = [yaml.safe_load(path.read_text()) for path in sorted(MODEL.rglob("*.yaml"))]
     metrics = {one["name"]: one for document in documents for one in document.get("metrics", ())}
-    for metric in (mcp.CLIENT_DURATION, mcp.SERVER_DURATION):
+    for metric in (mcp.CLIENT_DURATION, mcp.SERVER_DURATION, mcp.CLIENT_SESSION, mcp.SERVER_SESSION):
         assert metrics[metric.name]["unit"] == metric.unit
 
 

@@ -237,3 +237,19 @@ if child := os.fork():
 def test_what_is_open_when_the_program_ends_was_stopped():
     """It is told once: by the process that began it, not by one that was forked."""
     assert program(ENDS).stdout == "invoke_agent a stopped\n"
+
+
+def test_what_has_no_span_is_measured(seen):
+    """By the keys that are asked for, and its error; not where it is quiet, nor when nobody listens."""
+    metric = s.Metric("toy.duration", "s", "How long it took.", (1, 2))
+    found = {s.TOOL_NAME: "t", s.SERVER_PORT: None, s.AGENT_NAME: "a", s.ERROR_TYPE: "LookupError"}
+    runs = frame.runs
+    runs.measure(metric, (s.TOOL_NAME, s.SERVER_PORT), 1.5, found)
+    with otel_genai.suppress():
+        runs.measure(metric, (s.TOOL_NAME,), 1.5, found)
+    runs.close()
+    runs.measure(metric, (s.TOOL_NAME,), 1.5, found)
+    [point] = seen.metrics["toy.duration"]
+    assert (point["count"], point["sum"]) == (1, 1.5)
+    assert point["attributes"] == {s.TOOL_NAME: "t", s.ERROR_TYPE: "LookupError"}
+    assert seen.spans == []

@@ -7,7 +7,7 @@ ours is around that code. Parents are found by the framework's ids, not by the c
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter, time_ns
 from types import FrameType
 from typing import Any
@@ -190,6 +190,16 @@ class Runs:
     def stopped(self, run: Any) -> None:
         """End a run that was broken off on purpose."""
         self._end(run, lambda call: call.abandoned())
+
+    def measure(self, metric: s.Metric, keys: Sequence[str], seconds: float, found: Attributes) -> None:
+        """Record how long something took that has no span: of its attributes, those of the keys."""
+        here = otel.get_current()
+        if not self._is_on() or _context.suppressed(here, _context.current(here)):
+            return
+        telemetry = self._telemetry
+        attributes = dict(telemetry.caps.pairs((*keys, s.ERROR_TYPE), found))
+        telemetry.histogram(metric).record(seconds, attributes, here)
+        telemetry.failures.pop(self._who, None)  # those before were not in a row
 
     def close(self) -> None:
         """Tell no more; what is open was stopped."""

@@ -50,12 +50,22 @@ SERVER_DURATION = s.Metric(
     "Duration of an MCP request or notification as its receiver sees it.",
     _SECONDS,
 )
-DIMENSIONS = (
-    METHOD_NAME, s.OPERATION_NAME, s.TOOL_NAME, s.PROMPT_NAME, STATUS_CODE, PROTOCOL_VERSION,
-    JSONRPC_VERSION, NETWORK_TRANSPORT, NETWORK_PROTOCOL_NAME, NETWORK_PROTOCOL_VERSION,
+CLIENT_SESSION = s.Metric(
+    "mcp.client.session.duration", "s", "Duration of an MCP session as its client sees it.", _SECONDS
+)
+SERVER_SESSION = s.Metric(
+    "mcp.server.session.duration", "s", "Duration of an MCP session as its server sees it.", _SECONDS
+)
+_OF_SESSION = (
+    PROTOCOL_VERSION, JSONRPC_VERSION, NETWORK_TRANSPORT, NETWORK_PROTOCOL_NAME, NETWORK_PROTOCOL_VERSION,
     s.SERVER_ADDRESS, s.SERVER_PORT,
 )  # fmt: skip
-"""What both metrics carry, but for `error.type`; those of a server have no address."""
+DIMENSIONS = (
+    METHOD_NAME, s.OPERATION_NAME, s.TOOL_NAME, s.PROMPT_NAME, STATUS_CODE, *_OF_SESSION,
+)  # fmt: skip
+"""What metrics of requests carry, but for `error.type`; those of a server have no address."""
+SESSIONS = {False: (CLIENT_SESSION, _OF_SESSION), True: (SERVER_SESSION, _OF_SESSION[:-2])}
+"""Whether this process is the server -> how a session is measured, and what that carries."""
 
 
 def signals(method: str, *, is_served: bool) -> s.Signals:

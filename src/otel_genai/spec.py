@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from otel_genai.content import Message, Part
-from otel_genai.semconv import Signals
+from otel_genai.semconv import Metric, Signals
 
 Attributes = dict[str, Any]
 """Attribute -> value; a None is dropped by the engine: unknown stays unknown."""
@@ -200,6 +200,9 @@ class Runs(Protocol):
 
     def stopped(self, run: Any) -> None:
         """End a run that was broken off on purpose."""
+
+    def measure(self, metric: Metric, keys: Sequence[str], seconds: float, found: Attributes) -> None:
+        """Record how long something took that has no span: of its attributes, those of the keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,10 +165,30 @@ async def test_both_sides_are_one_trace(way: str, tmp_path: Path) -> None:
             asked = known[ids[2]]
             assert (asked["name"], asked["kind"]) == (span["name"], "CLIENT")
     assert [canary for canary in CANARIES if canary in str([seen.spans, seen.metrics, served])] == []
+    check_sessions(way, seen.metrics, served["metrics"])
     check(
         way,
         {side: {span["name"]: span for span, _ in spans} for side, spans in zip("cs", sides, strict=True)},
     )
+
+
+def check_sessions(way: str, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """One session, and how it was held, as both of its sides see it."""
+    told = {"mcp.protocol.version": types.LATEST_PROTOCOL_VERSION, "network.transport": "pipe"}
+    if way == "http":
+        told |= {"network.transport": "tcp", "network.protocol.name": "http"}
+    [client], [server] = mine["mcp.client.session.duration"], theirs["mcp.server.session.duration"]
+    assert (client["count"], server["count"]) == (1, 1)
+    assert client["sum"] > 0 < server["sum"]
+    if way == "http":
+        assert client["attributes"].pop("server.address") == "127.0.0.1"
+        assert client["attributes"].pop("server.port") > 0
+        assert server["attributes"].pop("network.protocol.version") == "1.1"
+    assert client["attributes"] == server["attributes"] == told
+    assert {name for name in (*mine, *theirs) if "session" in name} == {
+        "mcp.client.session.duration",
+        "mcp.server.session.duration",
+    }
 
 
 def check(way: str, found: dict[str, dict[str, Any]]) -> None:
@@ -263,7 +283,9 @@ async def test_both_sides_are_measured() -> None:
             "gen_ai.tool.name": "fail",
             "error.type": "tool_error",
         }
-    assert set(seen.metrics) == {"mcp.client.operation.duration", "mcp.server.operation.duration"}
+    assert set(seen.metrics) == {
+        f"mcp.{side}.{what}.duration" for side in ("client", "server") for what in ("operation", "session")
+    }
 
 
 async def test_a_call_within_its_own_tool_is_that_tool() -> None:

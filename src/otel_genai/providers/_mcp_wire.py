@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 from weakref import WeakKeyDictionary, WeakSet
 
-from otel_genai.spec import Request
+from otel_genai.providers.surface import at
+from otel_genai.spec import Request, Server
 
 WITHDRAWN = object()
 """In the place of an answer: the caller has withdrawn its request."""
@@ -15,6 +16,8 @@ _transports: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 """A stream -> the HTTP transport that it is of."""
 _pipes: WeakSet[Any] = WeakSet()
 """The context managers of the transports over stdio."""
+_ways: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+"""A server's session over HTTP -> how its last request has come."""
 _versions: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """A session -> the version of the protocol that both sides have agreed on."""
 
@@ -55,6 +58,11 @@ def transport(session: Any) -> Any:
     return _transports.get(session._write_stream)
 
 
+def server(session: Any) -> Server:
+    """Say which server is asked, where it has an address."""
+    return at("", getattr(transport(session), "url", ""))
+
+
 def agree(session: Any, version: Any) -> None:
     """Keep which version of the protocol a session speaks."""
     if isinstance(version, str):
@@ -63,11 +71,12 @@ def agree(session: Any, version: Any) -> None:
 
 def sent_over(session: Any) -> dict[str, Any]:
     """Say how a session's requests travel."""
-    http = transport(session)
+    http, version = transport(session), _versions.get(session)
     if http is not None:
-        version = _versions.get(session)
         return {"transport": "tcp", "protocol": "http", "session": http.session_id, "version": version}
-    return {"transport": "pipe" if _is_piped(session) else None, "version": _versions.get(session)}
+    if session in _ways:
+        return {**_ways[session], "version": version}
+    return {"transport": "pipe" if _is_piped(session) else None, "version": version}
 
 
 def came_over(responder: Any) -> dict[str, Any]:
@@ -77,11 +86,14 @@ def came_over(responder: Any) -> dict[str, Any]:
     if request is None or not hasattr(request, "headers"):
         return sent_over(session)
     host, port = getattr(request, "client", None) or (None, None)
-    return {
+    way = _ways[session] = {
         "transport": "tcp",
         "protocol": "http",
         "protocol_version": request.scope.get("http_version"),
         "session": request.headers.get("mcp-session-id"),
+    }
+    return {
+        **way,
         "version": _versions.get(session) or request.headers.get("mcp-protocol-version"),
         "client": host,
         "client_port": port,

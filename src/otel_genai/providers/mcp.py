@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as m
-from otel_genai.providers import _mcp_wire
-from otel_genai.providers.surface import Surface, at
+from otel_genai.providers import _mcp_sessions, _mcp_wire
+from otel_genai.providers.surface import Surface
 from otel_genai.spec import Attributes, Body, Operation, Provider, Request, Row, Server
 
 _responses: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -115,8 +115,7 @@ def _served(body: Body) -> Operation | None:
 
 def server(session: Any, _: Body) -> Server:
     """Say which server is asked, where it has an address."""
-    transport = _mcp_wire.transport(session)
-    return at("", getattr(transport, "url", ""))
+    return _mcp_wire.server(session)
 
 
 def nobody(_: Any, __: Body) -> Server:
@@ -225,5 +224,9 @@ PROVIDER = Provider(
         "mcp.client.session:ClientSession._received_request": Served(_served, nobody, methods=_CLIENTS),
         "mcp.client.streamable_http:StreamableHTTPTransport.post_writer": Post(_sent, nobody),
     },
-    attach={"mcp.client.stdio": _mcp_wire.stdio, "mcp.server.stdio": _mcp_wire.stdio},
+    attach={
+        "mcp.client.stdio": _mcp_wire.stdio,
+        "mcp.server.stdio": _mcp_wire.stdio,
+        "mcp.shared.session": _mcp_sessions.measured,
+    },
 )
