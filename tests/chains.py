@@ -17,12 +17,17 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import create_react_agent
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from sdks.kit import Reply
 
+try:
+    from langchain.agents import create_agent as _create_agent
+except ImportError:
+    _create_agent = None
 USAGE = {
     "prompt_tokens": 30,
     "completion_tokens": 5,
@@ -119,21 +124,23 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-def agent(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> Any:
-    """Make an agent that knows the weather."""
-    why = "needs LangChain 1: pip install 'otel-genai[frameworks]'"
-    return pytest.importorskip("langchain.agents", reason=why).create_agent(
-        model, [*(tools or (weather,))], name=name, system_prompt="Be brief.", **more
-    )
+def created(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> Any:
+    """Make an agent that knows the weather, by LangChain's own function."""
+    if _create_agent is None:
+        pytest.skip("needs LangChain 1: pip install 'otel-genai[frameworks]'")
+    return _create_agent(model, [*(tools or (weather,))], name=name, system_prompt="Be brief.", **more)
 
 
 def react(model: Any, *tools: Any, name: str | None = "helper", **more: Any) -> Any:
     """Make an agent that knows the weather, by LangGraph's own function."""
-    make = pytest.importorskip("langgraph.prebuilt", reason="needs LangGraph").create_react_agent
-    made = make(model, [*(tools or (weather,))], **more)
+    made = create_react_agent(model, [*(tools or (weather,))], **more)
     if name is not None:
         made.name = name  # in older versions, the function takes none
     return made
+
+
+agent = react if _create_agent is None else created
+"""Makes an agent by the newest function there is."""
 
 
 class State(TypedDict, total=False):
@@ -166,7 +173,14 @@ def graph(steps: dict[str, Callable[[Any], Any]], *, side_by_side: bool = False,
 
 def kept(steps: dict[str, Callable[[Any], Any]], **more: Any) -> Any:
     """Make a graph that keeps its threads."""
-    return graph(steps, checkpointer=InMemorySaver(), **more)
+    return graph(steps, checkpointer=MemorySaver(), **more)
+
+
+def waiting() -> Any:
+    """Give what LangGraph has for runs that wait for a person."""
+    why = "needs a LangGraph that can interrupt: pip install 'otel-genai[frameworks]'"
+    types = pytest.importorskip("langgraph.types", reason=why)
+    return types if hasattr(types, "interrupt") else pytest.skip(why)
 
 
 def invoke(runnable: Any, given: Any, config: Any = None) -> Any:

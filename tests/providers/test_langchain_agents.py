@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt import ToolNode, create_react_agent
 
 import chains
 from chains import ANSWER, WAYS
@@ -30,7 +31,7 @@ pytestmark = [
 ]
 ASKED = {"messages": [("user", "What of Rome?")]}
 THREAD = {"configurable": {"thread_id": "t-7"}}
-MAKERS = pytest.mark.parametrize("make", [chains.agent, chains.react])
+MAKERS = pytest.mark.parametrize("make", [chains.created, chains.react])
 COLOURS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 
 
@@ -82,14 +83,18 @@ def _no_more(_: Any) -> dict[str, Any]:
 def test_it_is_one_in_every_shape():
     """With hooks, another way of calling tools, no tools at all, or another configuration."""
     shapes = [
-        chains.react(model(), version="v1"),
-        chains.react(model(), pre_model_hook=_no_more, post_model_hook=_no_more),
+        {"version": "v1"},
+        {"pre_model_hook": _no_more, "post_model_hook": _no_more},
+    ]
+    known = inspect.signature(create_react_agent).parameters
+    made = [chains.react(model(), **shape) for shape in shapes if shape.keys() <= known.keys()]
+    made += [
         chains.react(model()).with_config(tags=["x"]),
         chains.react(model()).with_config(run_name="helper"),
     ]
-    for made in shapes:
+    for agent in made:
         with capture("langchain") as seen:
-            made.invoke(ASKED)
+            agent.invoke(ASKED)
         assert tree(seen)[-1] == ("invoke_agent helper", None)
     with capture("langchain") as seen:
         chains.react(model(), name=None).with_config(run_name="first").invoke(ASKED)
@@ -108,13 +113,15 @@ def test_it_may_be_called_as_one_of_its_steps_is(make):
 def test_a_graph_of_one_s_own_is_a_workflow_however_it_looks():
     """The names of its steps do not make it an agent."""
     built: Any = StateGraph(MessagesState)
-    answer = chains.fake(ANSWER)
+    answer = chains.fake(call())
     built.add_node("agent", lambda state: {"messages": [answer.invoke(state["messages"])]})
     built.add_node("tools", ToolNode([chains.weather]))
     built.add_edge(START, "agent")
+    built.add_edge("agent", "tools")
     with capture("langchain") as seen:
         built.compile().invoke(ASKED)
-    assert tree(seen) == [("chat", "invoke_workflow"), ("invoke_workflow", None)]
+    workflow = "invoke_workflow"
+    assert tree(seen) == [("chat", workflow), ("execute_tool weather", workflow), (workflow, None)]
     assert {found for _, found in agents(seen)} == {None}
 
 
@@ -154,8 +161,8 @@ def test_one_that_is_part_of_a_chain(make, way):
     assert tree(seen)[-2:] == [("invoke_agent helper", "invoke_workflow"), ("invoke_workflow", None)]
 
 
-@pytest.mark.parametrize("outer", [chains.agent, chains.react])
-@pytest.mark.parametrize("inner", [chains.agent, chains.react])
+@pytest.mark.parametrize("outer", [chains.created, chains.react])
+@pytest.mark.parametrize("inner", [chains.created, chains.react])
 @pytest.mark.parametrize("name", ["scout", None, "helper"])
 def test_one_within_the_tool_of_another(outer, inner, name):
     """Each knows its own name alone, and the outer one's goes on where the inner one has ended."""
@@ -189,17 +196,17 @@ def test_one_that_waits_for_a_person(make, way):
     """It is told twice, without an error: until it asks, and from the answer on."""
     if way.startswith("a") and sys.version_info < (3, 11):
         pytest.skip("LangGraph's interrupts in tasks need Python 3.11")
-    types = pytest.importorskip("langgraph.types", reason="LangGraph 0.2.57 and later can interrupt")
+    waiting = chains.waiting()
 
     def confirm(city: str) -> str:
         """Ask."""
-        return str(types.interrupt(city))
+        return str(waiting.interrupt(city))
 
     with capture("langchain") as seen:
         asking = model(chains.tool_call("confirm", city="Rome"), ANSWER)
         made = make(asking, StructuredTool.from_function(confirm), checkpointer=MemorySaver())
         WAYS[way](made, ASKED, THREAD)
-        WAYS[way](made, types.Command(resume="yes"), THREAD)
+        WAYS[way](made, waiting.Command(resume="yes"), THREAD)
     agent = "invoke_agent helper"
     assert tree(seen) == [
         ("chat", agent),
