@@ -36,7 +36,9 @@ MISSING: dict[str, str] = {
     "litellm": "images, speech, transcription, reranking and moderation; usage of a stream that the provider "
     "did not tell, or told without details of the prompt: it might be LiteLLM's guess. `stream_usage` asks "
     "for that of chats alone",
-    "mcp": "notifications, methods that the protocol does not have, and the variables of prompts; over SSE "
+    "mcp": "methods that the protocol does not have; notifications of progress and log messages, as one "
+    "request may bring any number; a cancellation, on the side that gets it, as the request itself says so; "
+    "sessions of a stateless server, which has none; the variables of prompts; over SSE "
     "and WebSockets, how a client's requests travel; a call within a tool of the same name, as LangChain "
     "tells it, is that tool, and no span of its own",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "

@@ -13,7 +13,16 @@ from pathlib import Path
 import anyio
 from mcp.server import stdio
 from mcp.server.fastmcp import Context, FastMCP
-from mcp.types import SamplingMessage, TextContent
+from mcp.types import (
+    LoggingMessageNotification,
+    LoggingMessageNotificationParams,
+    ResourceUpdatedNotification,
+    ResourceUpdatedNotificationParams,
+    SamplingMessage,
+    ServerNotification,
+    TextContent,
+    ToolListChangedNotification,
+)
 
 app = FastMCP("kitchen", log_level="CRITICAL")
 
@@ -45,6 +54,24 @@ async def ask(ctx: Context) -> str:  # type: ignore[type-arg]  # as above
     asked = [SamplingMessage(role="user", content=TextContent(type="text", text="Which marmalade?"))]
     said = await ctx.session.create_message(asked, max_tokens=9)
     return str(said.content.text)
+
+
+@app.tool()
+async def tell(ctx: Context) -> str:  # type: ignore[type-arg]  # as above
+    """Tell the client that things have changed, and how far it is at every step."""
+    log = LoggingMessageNotificationParams(level="info", data="artichoke")
+    changed = ResourceUpdatedNotificationParams(uri="note://shelf")  # type: ignore[arg-type]  # it is read
+    for step in range(9):
+        await ctx.report_progress(step, 9)
+        await note(ctx, LoggingMessageNotification(method="notifications/message", params=log))
+    await note(ctx, ToolListChangedNotification(method="notifications/tools/list_changed"))
+    await note(ctx, ResourceUpdatedNotification(method="notifications/resources/updated", params=changed))
+    return "told"
+
+
+async def note(ctx: Context, what: object) -> None:  # type: ignore[type-arg]  # as above
+    """Send a notification with the answer, as over HTTP nobody may wait for any other."""
+    await ctx.session.send_notification(ServerNotification(what), related_request_id=ctx.request_id)  # type: ignore[arg-type]  # one of them
 
 
 @app.prompt()

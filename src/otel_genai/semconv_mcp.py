@@ -32,6 +32,14 @@ REQUESTS = frozenset(
     }
 )  # fmt: skip
 """The methods that want an answer."""
+NOTIFICATIONS = frozenset(
+    {
+        "notifications/initialized", "notifications/cancelled", "notifications/resources/updated",
+        "notifications/resources/list_changed", "notifications/tools/list_changed",
+        "notifications/prompts/list_changed", "notifications/roots/list_changed",
+    }
+)  # fmt: skip
+"""The methods that want none, but for progress and log messages: one request may bring any number of them."""
 TOOL_ERROR = "tool_error"
 """The type of an error that a tool gives as its result."""
 CALLERS_FAULT = frozenset({"-32700", "-32600", "-32601", "-32602", "-32002"})

@@ -89,6 +89,10 @@ async def withdrawn(session: ClientSession) -> list[Any]:
     return seen
 
 
+async def step(*_: Any) -> None:
+    """Take note of how far a tool is."""
+
+
 async def scenario(session: ClientSession) -> list[Any]:
     """Ask for everything there is, and for what there is not."""
     seen = [
@@ -102,6 +106,8 @@ async def scenario(session: ClientSession) -> list[Any]:
         await tried(session.read_resource("note://floor")),
         await tried(session.list_tools()),
         await tried(session.list_resources()),
+        await tried(session.call_tool("tell", progress_callback=step)),
+        await tried(session.send_roots_list_changed()),
     ]
     return [*seen, await withdrawn(session)]
 
@@ -127,15 +133,24 @@ async def over(way: str, path: Path, mode: str) -> Any:
 @contextlib.asynccontextmanager
 async def opened(read: Any, write: Any) -> Any:
     """Give a session that has begun."""
-    async with ClientSession(read, write, sampling_callback=sample) as session:
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        heard.append(getattr(getattr(message, "root", None), "method", ""))
+
+    async with ClientSession(read, write, sampling_callback=sample, message_handler=hear) as session:
         await session.initialize()
         yield session
+    often = {"notifications/message", "notifications/progress"}
+    assert {method for method in heard if heard.count(method) > 1} == often
+    assert {"notifications/tools/list_changed", "notifications/resources/updated"} < set(heard)
 
 
 SPANS = {
     "initialize", "tools/call add", "tools/call fail", "tools/call nowhere", "sampling/createMessage",
     "tools/call ask", "prompts/get greet", "prompts/get nobody", "resources/read", "tools/list",
-    "resources/list", "tools/call wait", "ping",
+    "resources/list", "tools/call wait", "ping", "tools/call tell", "notifications/initialized",
+    "notifications/roots/list_changed", "notifications/tools/list_changed", "notifications/resources/updated",
 }  # fmt: skip
 KINDS = ("CLIENT", "SERVER")
 
@@ -158,6 +173,7 @@ async def test_both_sides_are_one_trace(way: str, tmp_path: Path) -> None:
     assert {ids[0] for _, ids in both} == {program.get_span_context().trace_id}
     known = {ids[1]: span for span, ids in both}
     mine, theirs = (sorted(one["name"] for one, _ in both if one["kind"] == kind) for kind in KINDS)
+    mine.remove("notifications/cancelled")  # what it cancels says so
     assert mine == theirs
     assert set(mine) == SPANS
     for span, ids in both:
@@ -227,6 +243,30 @@ def check(way: str, found: dict[str, dict[str, Any]]) -> None:
         waited = found[side]["tools/call wait"]
         assert (waited["attributes"]["otel_genai.outcome"], waited["status"]) == ("cancelled", "UNSET")
     assert found["s"]["sampling/createMessage"]["kind"] == "CLIENT"
+    check_notifications(transport, session, found)
+
+
+def check_notifications(transport: dict[str, Any], session: str | None, found: dict[str, Any]) -> None:
+    """They have no number and no answer; how they travel is known of the session."""
+    sent = found["s"]["notifications/resources/updated"]
+    got = found["c"]["notifications/resources/updated"]
+    assert (sent["kind"], sent["status"], got["kind"], got["status"]) == (
+        "CLIENT",
+        "UNSET",
+        "SERVER",
+        "UNSET",
+    )
+    sent["attributes"].pop("network.protocol.version", None)
+    told = {
+        "mcp.method.name": "notifications/resources/updated",
+        "mcp.protocol.version": types.LATEST_PROTOCOL_VERSION,
+        "mcp.resource.uri": "note://shelf",
+        **transport,
+        **({"mcp.session.id": session} if session else {}),
+    }
+    assert sent["attributes"] == got["attributes"] == told
+    begun = found["s"]["notifications/initialized"]["attributes"]
+    assert transport.items() <= begun.items()
 
 
 # --- In one process --------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ _pipes: WeakSet[Any] = WeakSet()
 """The context managers of the transports over stdio."""
 _ways: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """A server's session over HTTP -> how its last request has come."""
+_NOTHING = {"-": "-"}
+"""What is sent along where a trace is to begin anew: there is no such header."""
 _versions: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """A session -> the version of the protocol that both sides have agreed on."""
 
@@ -131,9 +133,23 @@ def stdio(module: Any, _: Any) -> Callable[[], None]:
 
 def carried(responder: Any) -> Mapping[str, str]:
     """Give what was sent along with a request, beside what the protocol knows; else, the headers of HTTP."""
-    more = getattr(responder.request_meta, "model_extra", None) or {}
-    sent = {key: value for key, value in more.items() if isinstance(value, str)}
-    return sent or getattr(_http(responder), "headers", None) or {}
+    return _strings(responder.request_meta) or getattr(_http(responder), "headers", None) or {}
+
+
+def told_in(notification: Any, session: Any) -> Mapping[str, str]:
+    """Give what was sent along with a notification.
+
+    The SDK does not say by which request of HTTP it has come, and works where the session was opened: in
+    what has nothing to do with it.
+    """
+    sent = _strings(getattr(notification.params, "meta", None))
+    return sent or (_NOTHING if session in _ways else {})
+
+
+def _strings(meta: Any) -> dict[str, str]:
+    """Give what is in a `_meta` beside what the protocol knows."""
+    more = getattr(meta, "model_extra", None) or {}
+    return {key: value for key, value in more.items() if isinstance(value, str)}
 
 
 def _http(responder: Any) -> Any:
@@ -142,13 +158,14 @@ def _http(responder: Any) -> Any:
 
 
 class Carrier(dict[str, str]):
-    """Puts what it is given into a copy of a request's `_meta`, and the copy in the request's place."""
+    """Puts what it is given into a copy of a message's `_meta`, and the copy in the message's place."""
 
-    def __init__(self, request: Request, message: Any) -> None:
-        """Begin empty: what nothing is put into is sent as it is."""
+    def __init__(self, request: Request, message: Any, name: str) -> None:
+        """Begin empty: what nothing is put into is sent as it is, under the parameter's `name`."""
         super().__init__()
         self._request = request
         self._message = message
+        self._name = name
 
     def __setitem__(self, key: str, value: str) -> None:
         """Send a value along."""
@@ -157,7 +174,7 @@ class Carrier(dict[str, str]):
         if self._request.args:
             self._request.args = (message, *self._request.args[1:])
         else:
-            self._request.kwargs = {**self._request.kwargs, "request": message}
+            self._request.kwargs = {**self._request.kwargs, self._name: message}
 
 
 def _with(message: Any, more: Mapping[str, str]) -> Any:

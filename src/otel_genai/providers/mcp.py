@@ -1,7 +1,7 @@
-"""MCP: requests of clients and servers, over stdio and HTTP, in one trace on both sides.
+"""MCP: requests and notifications of clients and servers, over stdio and HTTP, in one trace on both sides.
 
-The trace context goes along in the request's `_meta`, as the configured propagator writes it. From version 2
-on, the SDK does all that itself, and its own spans are adopted.
+The trace context goes along in their `_meta`, as the configured propagator writes it. How long a session was
+is a metric, on both sides. From version 2 on, the SDK makes spans itself, and those are adopted.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ def operation(method: str, *, is_served: bool) -> Operation:
     )
 
 
-SENT = {method: operation(method, is_served=False) for method in sorted(m.REQUESTS)}
-SERVED = {method: operation(method, is_served=True) for method in sorted(m.REQUESTS)}
+METHODS = sorted(m.REQUESTS | m.NOTIFICATIONS)
+SENT = {method: operation(method, is_served=False) for method in METHODS}
+SERVED = {method: operation(method, is_served=True) for method in METHODS}
 """Methods of others than the protocol itself are not told: a caller can make up as many as it likes."""
 
 
@@ -128,23 +129,22 @@ def nobody(_: Any, __: Body) -> Server:
 
 @dataclass(frozen=True, slots=True)
 class Sent(Surface):
-    """`BaseSession.send_request`, by which both sides ask."""
+    """A method of `BaseSession` by which both sides ask, or notify."""
+
+    message: str = "request"
+    """The name of its first parameter."""
 
     def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
-        """Say what is asked; the trace context goes into a copy of it."""
-        message = args[0] if args else kwargs["request"]
-        asked = _mcp_wire.root(message)
-        body = {
-            **_mcp_wire.told(asked),
-            "id": str(client._request_id),
-            "owner": client,
-            **_mcp_wire.sent_over(client),
-        }
-        operation = _sent(body)
+        """Say what is sent; the trace context goes into a copy of it."""
+        message = args[0] if args else kwargs[self.message]
+        said = _mcp_wire.root(message)
+        operation = SENT.get(said.method)
         if operation is None:
             return None
+        number = str(client._request_id) if said.method in m.REQUESTS else None
+        body = {**_mcp_wire.told(said), "id": number, "owner": client, **_mcp_wire.sent_over(client)}
         request = Request(operation, body, server(client, body), False, args, kwargs)
-        request.carrier = _mcp_wire.Carrier(request, message)
+        request.carrier = _mcp_wire.Carrier(request, message, self.message)
         return request
 
     def answer(self, request: Request, result: Any) -> Any:
@@ -188,6 +188,24 @@ class Served(Surface):
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed(Surface):
+    """A method that is given all that comes: requests have seams of their own, notifications have not."""
+
+    def request(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        """Say what is told of; a server is given the session, a client is it."""
+        given = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        said = _mcp_wire.root(given[self.names[0]])
+        method = getattr(said, "method", None)
+        if method not in m.NOTIFICATIONS:
+            return None
+        session = given.get("session", client)
+        body = {**_mcp_wire.told(said), **_mcp_wire.sent_over(session)}
+        request = Request(SERVED[method], body, nobody(client, body), False, args, kwargs)
+        request.parent = _mcp_wire.told_in(said, session)
+        return request
+
+
+@dataclass(frozen=True, slots=True)
 class Respond(Surface):
     """`RequestResponder.respond`: what is answered passes here, and is no call."""
 
@@ -216,12 +234,17 @@ PROVIDER = Provider(
     native="mcp >= 2",
     hooks={
         "mcp.shared.session:BaseSession.send_request": Sent(_sent, server),
+        "mcp.shared.session:BaseSession.send_notification": Sent(_sent, server, message="notification"),
         "mcp.shared.session:RequestResponder.respond": Respond(_served, nobody),
         "mcp.server.lowlevel.server:Server._handle_request": Served(_served, nobody),
         "mcp.server.session:ServerSession._received_request": Served(
             _served, nobody, methods=frozenset({"initialize"})
         ),
+        "mcp.server.lowlevel.server:Server._handle_message": Noticed(
+            _served, nobody, names=("message", "session")
+        ),
         "mcp.client.session:ClientSession._received_request": Served(_served, nobody, methods=_CLIENTS),
+        "mcp.client.session:ClientSession._handle_incoming": Noticed(_served, nobody, names=("req",)),
         "mcp.client.streamable_http:StreamableHTTPTransport.post_writer": Post(_sent, nobody),
     },
     attach={
