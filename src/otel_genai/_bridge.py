@@ -13,14 +13,23 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
-from otel_genai import _context, _emitters, _guard, masking
+from otel_genai import _context, _emitters, _guard, _others, masking
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 from otel_genai._bound import Bound, cleaned
 from otel_genai._emitters import MARK, Emitter
 from otel_genai._telemetry import Meters, Telemetry, active
+from otel_genai.spec import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as Native
@@ -29,7 +38,7 @@ _WHO = "native"
 _CANCELLED = "CancelledError"
 
 seen = False
-"""Whether there was any such span: without one, no call of ours looks for it."""
+"""Whether there may be such a span: without one, no call of ours looks for it."""
 
 
 class Adopted:
@@ -62,9 +71,14 @@ def hurt(error: Exception) -> None:
     active().failed(_WHO, "span", error)
 
 
+def look() -> None:
+    """Have calls of ours look for such spans from now on."""
+    global seen  # noqa: PLW0603 (once for the whole program)
+    seen = True
+
+
 def meet(span: Native, here: Context) -> None:
     """Mark a span that starts as one of a library's that is known."""
-    global seen  # noqa: PLW0603 (once for the whole program)
     scope = span.instrumentation_scope
     emitter = _emitters.known(scope.name) if scope is not None else None
     telemetry = active()
@@ -72,7 +86,7 @@ def meet(span: Native, here: Context) -> None:
         return
     if (_WHO, "span") in telemetry.off:
         return
-    seen = True
+    look()
     setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
     said = span.attributes or {}
     if telemetry.costs is not None and s.REQUEST_MODEL in said:
@@ -80,13 +94,18 @@ def meet(span: Native, here: Context) -> None:
         telemetry.costs.expect(asked)
 
 
-def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, Bound] | None:
+def lend(
+    bound: Bound, here: Context, asked: Attributes, began: int | None = None
+) -> tuple[Span, Bound] | None:
     """Give the library's open span that is the very inference which a call of ours begins with.
+
+    Where an SDK makes that span itself, when the call is over, there is none until then.
 
     Args:
         bound: the operation of ours.
         here: the context in which it begins.
         asked: its attributes at its begin.
+        began: when that was, in nanoseconds; now, if that is not said.
 
     Returns:
         The span, and the operation without the metrics that the library records itself; None where the
@@ -95,13 +114,8 @@ def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, B
     try:
         span: Any = get_current_span(here)
         adopted: Adopted | None = getattr(span, MARK, None)
-        if adopted is None or not span.is_recording():
-            return None
-        theirs = _emitters.operation(adopted.emitter, span.name, span.attributes or {})
-        if theirs is None or bound.operation.name not in s.MODEL_CALLS:
-            return None
-        if _family(theirs) != _family(bound.operation.name):
-            return None
+        if adopted is None or not _is_same(span, adopted, bound.operation.name):
+            return _beside(bound, here, asked, began) if bound.who[0] in _others.OWN else None
         adopted.told = True
         lent = Lent(span)
         lent.set_attributes(asked)
@@ -109,6 +123,21 @@ def lend(bound: Bound, here: Context, asked: Mapping[str, Any]) -> tuple[Lent, B
     except Exception as error:  # noqa: BLE001 (the guard)
         hurt(error)
         return None
+
+
+def _beside(bound: Bound, here: Context, asked: Attributes, began: int | None) -> tuple[Span, Bound] | None:
+    """Give the span of a call whose SDK may make it itself: one that records nothing where it does.
+
+    Where it writes to the span around instead, it goes on doing so: ours is never the current one.
+    """
+    around = get_current_span(here).get_span_context()
+    told = _others.tells(bound.who[0], within=around.is_valid, stream=s.REQUEST_STREAM in asked)
+    if told is None:
+        return None
+    if told:
+        return NonRecordingSpan(around), bound
+    name = f"{bound.operation.name} {asked.get(bound.target, '')}".strip()
+    return bound.telemetry.tracer.start_span(name, here, bound.kind, asked, start_time=began), bound
 
 
 class Lent(Span):
@@ -178,6 +207,14 @@ def _meters(telemetry: Telemetry, emitter: Emitter, operation: str, *, remote: b
     return Meters(telemetry, operation, remote=remote, without=emitter.records)
 
 
+def _is_same(span: Any, adopted: Adopted, operation: str) -> bool:
+    """Whether an open span is the very inference that an operation of ours is."""
+    if operation not in s.MODEL_CALLS or not span.is_recording():
+        return False
+    theirs = _emitters.operation(adopted.emitter, span.name, span.attributes or {})
+    return theirs is not None and _family(theirs) == _family(operation)
+
+
 def _family(operation: str) -> str:
     """Say what is the same thing: one library says chat, the other generate_content."""
     return s.CHAT if operation in s.INFERENCE else operation
@@ -243,8 +280,9 @@ def _is_told(adopted: Adopted, found: Mapping[str, Any]) -> bool:
     emitter, around = adopted.emitter, adopted.around
     if adopted.told or not emitter.infers:
         return True
-    beneath = emitter.beneath.get(found.get(s.PROVIDER_NAME, ""), "")
-    if _emitters.patched(emitter.provider) or _emitters.patched(beneath):
+    if found[s.OPERATION_NAME] in emitter.operations.values() and _emitters.patched(emitter.provider):
+        return True
+    if _emitters.patched(emitter.beneath.get(found.get(s.PROVIDER_NAME, ""), "")):
         return True
     return around is not None and _family(around.bound.operation.name) == _family(found[s.OPERATION_NAME])
 

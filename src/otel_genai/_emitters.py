@@ -38,7 +38,7 @@ class Emitter:
         spans: names of spans that say no operation -> the operation.
         renamed: attributes of its own -> the conventions', besides those that are merely old.
         content: what further attributes with content begin with.
-        provider: the provider of ours whose hooks see the very same calls, and leave these spans in place.
+        provider: the provider of ours whose hooks measure the calls of `operations`, and make no spans then.
         beneath: who answers -> the provider of ours whose hooks see the call further down, outside the span.
         infers: whether its spans of models are measured; not where the SDKs below them are seen anyway.
     """

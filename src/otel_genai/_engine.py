@@ -11,7 +11,7 @@ import wrapt
 from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 
-from otel_genai import _bodies, _context, _others, _passing, _streams
+from otel_genai import _bodies, _bridge, _context, _others, _passing, _streams
 from otel_genai._bound import Bound
 from otel_genai._call import Call
 from otel_genai._telemetry import Telemetry
@@ -113,6 +113,8 @@ class Seam:
         if _others.stand_down(self._provider):
             self.active = False
             return None
+        if self._provider in _others.OWN:
+            _bridge.look()
         bound = self._bound[id(operation)] = Bound(self._telemetry, self._provider, operation)
         return bound
 

@@ -249,7 +249,7 @@ def _status(name: str, disabled: frozenset[str]) -> Status:
         status.state, status.reason = "skipped", other
     elif installed.patches:
         status.state, status.targets = "patched", [patch.target for patch in installed.patches]
-        status.reason = installed.skipped
+        status.reason = installed.skipped or _others.own(name)
     elif installed.skipped:
         status.state, status.reason = "skipped", installed.skipped
     elif status.version is None:

@@ -7,8 +7,9 @@ A name that was imported before `instrument()` (`from litellm import completion`
 so is what LiteLLM's own clients call: those are seen within, where LiteLLM's decorator, which all of these
 functions pass, calls what it decorates. There an attempt is a call, and an answer out of the cache is none.
 
-LiteLLM can make spans of its own (`litellm.callbacks = ["otel"]`), of another shape: where that is set
-before the first call, LiteLLM is left alone, as one span per call is enough.
+LiteLLM can make spans of its own (`litellm.callbacks = ["otel"]`), of another shape, once a call is over.
+Where it does, the call is measured and has no other span, as one per call is enough. That is asked at each
+call, as a program may change its mind.
 """
 
 from __future__ import annotations
