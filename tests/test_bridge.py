@@ -670,6 +670,118 @@ def test_content_that_a_masker_fails_on_is_left_out(monkeypatch):
     assert span["attributes"].items() >= case.said.items()
 
 
+EVENTS = [
+    ("gen_ai.user.message", {"content": f'[{{"text": "{SECRET}"}}]', "role": "user"}),
+    ("gen_ai.choice", {"message": f'[{{"text": "{SECRET}"}}]', "finish_reason": "end_turn", "index": 7}),
+    ("gen_ai.client.inference.operation.details", {"gen_ai.input.messages": SPOKEN["gen_ai.input.messages"]}),
+    ("files", {"names": (SECRET, "b"), "bytes": b"x", "flag": True, "share": 0.5}),
+    ("empty", {}),
+]
+"""As Strands writes messages, before and after the conventions changed; and what else events may hold."""
+
+
+def happen(span):
+    """Have the events happen to a span, each at a time of its own."""
+    for number, (name, attributes) in enumerate(EVENTS):
+        span.add_event(name, attributes, timestamp=1000 + number)
+
+
+def events(span):
+    """Give what a span says of its events."""
+    return [(event.name, dict(event.attributes), event.timestamp) for event in span.events]
+
+
+def test_content_in_events_is_masked():
+    """Strands' messages are events of its spans; what holds no secret is as it was."""
+    case = CASES["strands model"]
+    with watched(disabled="openai") as plain:
+        emit(plain, case, lambda: happen(trace.get_current_span()))
+    with watched(disabled="openai", mask=["email"]) as seen:
+        emit(seen, case, lambda: happen(trace.get_current_span()))
+    was, now = events(plain.finished[0]), events(seen.finished[0])
+    assert SECRET in str(was)
+    assert "ada@" not in str(now)
+    assert now == [(name, clean(attributes), time) for name, attributes, time in was]
+
+
+def clean(value):
+    """Mask by hand."""
+    if isinstance(value, dict):
+        return {key: clean(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(clean, value))
+    return value.replace("ada@example.com", "[email]") if isinstance(value, str) else value
+
+
+def test_what_an_exception_says_is_masked():
+    """On its event and in the span's status; which one it was stays."""
+    case = CASES["strands model"]
+
+    def fail():
+        raise LookupError(SECRET)
+
+    with watched(disabled="openai", mask=["email"]) as seen:
+        with pytest.raises(LookupError, match=SECRET):
+            emit(seen, case, fail)
+        (span,) = seen.finished
+    (event,) = span.events
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == "LookupError: write to [email]"
+    assert event.attributes["exception.type"] == "LookupError"
+    assert event.attributes["exception.message"] == "write to [email]"
+    assert "LookupError: write to [email]" in event.attributes["exception.stacktrace"]
+    assert "ada@" not in span.to_json()
+    assert span.attributes[s.ERROR_TYPE] == "LookupError"
+
+
+def test_what_a_masker_fails_on_in_events_is_left_out(monkeypatch):
+    """The event stays, and what else it says; so does how many were dropped."""
+    monkeypatch.setenv(_telemetry.STRICT, "0")
+
+    def broken(text):
+        if "write to" in text:
+            raise ValueError(text)
+        return text
+
+    def fail():
+        happen(trace.get_current_span())
+        raise LookupError(SECRET)
+
+    with watched(disabled="openai", mask=[broken]) as seen:
+        with pytest.raises(LookupError):
+            emit(seen, CASES["strands model"], fail)
+        (span,) = seen.finished
+        assert seen.metrics[s.INTERNAL_ERRORS.name]
+    assert [event.name for event in span.events] == [*(name for name, _ in EVENTS), "exception"]
+    assert dict(span.events[1].attributes) == {"finish_reason": "end_turn", "index": 7}
+    assert dict(span.events[5].attributes) == {"exception.type": "LookupError", "exception.escaped": "False"}
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
+    assert span.dropped_events == 0
+
+
+def test_where_nothing_is_masked_nothing_is_touched():
+    """Without maskers the events are the library's own."""
+    with watched(disabled="openai") as seen:
+        emit(seen, CASES["strands model"], lambda: happen(trace.get_current_span()))
+    assert [(name, attributes) for name, attributes, _ in events(seen.finished[0])] == EVENTS
+
+
+def test_masking_goes_on_where_reading_was_switched_off(monkeypatch):
+    """What fails again and again is not tried again; content passes the maskers all the same."""
+    monkeypatch.setenv(_telemetry.STRICT, "0")
+
+    def broken(*_):
+        raise RuntimeError
+
+    case = CASES["pydantic-ai chat"]
+    with watched(disabled="openai", mask=["email"]) as seen:
+        monkeypatch.setattr(_emitters, "missing", broken)
+        for _ in range(_telemetry.FAILURES + 2):
+            emit(seen, Case(case.scope, case.name, {**case.said, **SPOKEN}, ""))
+        assert not [span for span in seen.spans if "ada@" in span["attributes"]["gen_ai.input.messages"]]
+        assert len(seen.spans) == _telemetry.FAILURES + 2
+
+
 # --- Failures of ours ------------------------------------------------------------------------------------
 
 
@@ -859,6 +971,32 @@ def test_pydantic_ai_without_any_sdk(seen):
     assert {DURATION, CALLS, AGENT, TOOL} <= names(found)
     assert sum(value for _, name, _, value in found if name == CALLS) == 2
     assert {scope for scope, name, *_ in found if name == TOKENS} == {"pydantic-ai"}
+
+
+def test_what_a_tool_of_pydantic_ai_fails_with_is_masked():
+    """Its exception is an event of several spans, and the status of each."""
+    need("pydantic-ai-slim", 2)
+    from pydantic_ai import Agent  # noqa: PLC0415 (it may not be installed)
+    from pydantic_ai.capabilities import Instrumentation  # noqa: PLC0415 (as above)
+    from pydantic_ai.models.instrumented import InstrumentationSettings  # noqa: PLC0415 (as above)
+    from pydantic_ai.models.test import TestModel  # noqa: PLC0415 (as above)
+
+    with watched(disabled="openai", mask=["email"]) as seen:
+        telemetry = InstrumentationSettings(
+            tracer_provider=seen.tracer_provider, meter_provider=seen.meter_provider
+        )
+        agent = Agent(TestModel(), name="keeper", capabilities=[Instrumentation(settings=telemetry)])
+
+        @agent.tool_plain
+        def look(place: str) -> str:
+            raise LookupError(SECRET)
+
+        with pytest.raises(LookupError, match=SECRET):
+            asyncio.run(agent.run(f"When does it open? {SECRET}"))
+        told = [span.to_json() for span in seen.finished]
+    assert "[email]" in "".join(told)
+    assert "LookupError" in "".join(told)
+    assert not [one for one in told if "ada@" in one]
 
 
 @pytest.mark.parametrize("hooked", [True, False], ids=["hooked", "not hooked"])

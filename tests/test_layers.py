@@ -19,7 +19,8 @@ LAYERS = [
     {"spec", "_tally", "_gate", "_cost", "_whose"},
     {"_telemetry"},
     {"_context", "_bound"},
-    {"_bodies", "_bridge"},
+    {"_bodies", "_veil"},
+    {"_bridge"},
     {"_streams", "_call", "_threads", "_processor", "_outgoing", "_evaluation"},
     {"_passing"},
     {"_engine", "_runs", "_judging"},
@@ -61,6 +62,7 @@ ENGINE_ROOM = {
     "_upload",
     "_bodies",
     "_bridge",
+    "_veil",
     "_passing",
     "instrumentor",
 }

@@ -7,7 +7,7 @@ innermost is measured: a call of ours within one takes that span for its own.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel_genai import _context, _emitters, _guard, _others, masking
+from otel_genai import _context, _emitters, _guard, _others, _veil
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 from otel_genai._bound import Bound, cleaned
@@ -34,7 +34,7 @@ from otel_genai.spec import Attributes
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as Native
 
-_WHO = "native"
+_WHO = ("native", "span")
 _CANCELLED = "CancelledError"
 
 seen = False
@@ -56,19 +56,24 @@ class Adopted:
         """Whether what happened within has been measured as the same thing."""
 
     def part(self, span: Native) -> None:
-        """Complete the span as it ends, and measure what it tells."""
+        """Complete the span as it ends, mask it, and measure what it tells."""
+        everything = None
         try:
-            everything = _complete(span, self.emitter)
-            _mask(span, self.emitter)
+            if _WHO not in active().off:
+                everything = _complete(span, self.emitter)
         except Exception as error:  # noqa: BLE001 (the guard)
             hurt(error)
-            return
-        _guard.guarded(hurt, _measure, span, self, everything, _guard.is_late())
+        try:
+            _veil.mask(span, self.emitter)
+        except Exception as error:  # noqa: BLE001 (the guard)
+            hurt(error)
+        if everything is not None:
+            _guard.guarded(hurt, _measure, span, self, everything, _guard.is_late())
 
 
 def hurt(error: Exception) -> None:
     """Count a failure of ours."""
-    active().failed(_WHO, "span", error)
+    active().failed(*_WHO, error)
 
 
 def look() -> None:
@@ -84,7 +89,7 @@ def meet(span: Native, here: Context) -> None:
     telemetry = active()
     if emitter is None or scope is None or scope.name in telemetry.settings.disabled:
         return
-    if (_WHO, "span") in telemetry.off:
+    if _WHO in telemetry.off and not telemetry.settings.maskers:
         return
     look()
     setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
@@ -332,30 +337,3 @@ def _write(span: Any, found: dict[str, Any], name: str) -> None:
     finally:
         held._immutable = was
     span._name = name
-
-
-def _mask(span: Any, emitter: Emitter) -> None:
-    """Have content that a library wrote pass the user's maskers; what one fails on is left out."""
-    maskers = active().settings.maskers
-    if not maskers:
-        return
-    held = span._attributes
-    texts = [(key, text) for key, text in held.items() if _emitters.is_content(emitter, key)]
-    was = held._immutable
-    held._immutable = False
-    try:
-        for key, text in texts:
-            if (clean := _masked(text, maskers)) is None:
-                del held[key]
-            else:
-                held[key] = clean
-    finally:
-        held._immutable = was
-
-
-def _masked(text: Any, maskers: Iterable[masking.Masker]) -> Any:
-    try:
-        return masking.masked(text, maskers)
-    except Exception as error:  # noqa: BLE001 (a masker may be anybody's)
-        active().failed(_WHO, "mask", error, again=True, private=True)
-        return None

@@ -136,7 +136,7 @@ LITELLM = Emitter(
         "embedding": s.EMBEDDINGS,
         "aembedding": s.EMBEDDINGS,
     },
-    content=("llm.",),
+    content=("llm.", "metadata.", "hidden_params", "litellm.provider.error.stack_trace"),
     provider="litellm",
     beneath={s.OPENAI: "openai", s.AZURE_OPENAI: "openai"},
 )
@@ -283,5 +283,5 @@ def title(emitter: Emitter, name: str, said: Attributes) -> str:
 
 
 def is_content(emitter: Emitter, key: str) -> bool:
-    """Whether an attribute holds content: by the conventions, or by the library's own words."""
-    return key.startswith((*s.CONTENT, *emitter.content))
+    """Whether an attribute holds content: by today's names or older ones, or the library's own."""
+    return key.startswith((*s.CONTENT, *old.CONTENT, *emitter.content))

@@ -21,6 +21,16 @@ RENAMED: Mapping[str, str] = {
     "gen_ai.openai.response.service_tier": s.OPENAI_RESPONSE_SERVICE_TIER,
     "gen_ai.openai.response.system_fingerprint": s.OPENAI_RESPONSE_SYSTEM_FINGERPRINT,
 }
+CONTENT = (
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    *(f"gen_ai.tool.{digit}" for digit in range(10)),
+    "error.message",
+    "error.stack_trace",
+    s.EXCEPTION_MESSAGE,
+    s.EXCEPTION_STACKTRACE,
+)
+"""How attributes began that hold content, or what an error says."""
 PROVIDERS: Mapping[str, str | None] = {
     "azure": s.AZURE_OPENAI,
     "az.ai.openai": s.AZURE_OPENAI,
