@@ -63,10 +63,7 @@ class Adopted:
                 everything = _complete(span, self.emitter)
         except Exception as error:  # noqa: BLE001 (the guard)
             hurt(error)
-        try:
-            _veil.mask(span, self.emitter)
-        except Exception as error:  # noqa: BLE001 (the guard)
-            hurt(error)
+        _veil.mask(span, self.emitter, hurt)
         if everything is not None:
             _guard.guarded(hurt, _measure, span, self, everything, _guard.is_late())
 
@@ -91,8 +88,8 @@ def meet(span: Native, here: Context) -> None:
         return
     if _WHO in telemetry.off and not telemetry.settings.maskers:
         return
-    look()
     setattr(span, MARK, Adopted(emitter, get_current_span(here), _context.current(here)))
+    look()
     said = span.attributes or {}
     if telemetry.costs is not None and s.REQUEST_MODEL in said:
         asked = {s.REQUEST_MODEL: said[s.REQUEST_MODEL], s.PROVIDER_NAME: _emitters.provider(said)}
@@ -116,9 +113,10 @@ def lend(
         The span, and the operation without the metrics that the library records itself; None where the
         current span is nothing of the kind.
     """
+    adopted: Adopted | None = None
     try:
         span: Any = get_current_span(here)
-        adopted: Adopted | None = getattr(span, MARK, None)
+        adopted = getattr(span, MARK, None)
         if adopted is None or not _is_same(span, adopted, bound.operation.name):
             return _beside(bound, here, asked, began) if bound.who[0] in _others.OWN else None
         adopted.told = True
@@ -127,6 +125,8 @@ def lend(
         return lent, _without(bound, adopted.emitter)
     except Exception as error:  # noqa: BLE001 (the guard)
         hurt(error)
+        if adopted is not None:
+            adopted.told = True  # as the call goes on with a span of its own, and is measured
         return None
 
 

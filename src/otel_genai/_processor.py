@@ -57,8 +57,7 @@ class ContextProcessor(_Base):
             _guard.guarded(_hurt, _tell, span, here)
         if span.kind is SpanKind.CLIENT:
             _guard.guarded(_hurt, _mask, span)
-        scope = span.instrumentation_scope
-        if scope is not None and _emitters.known(scope.name) is not None and not _emitters.stopped:
+        if not _emitters.stopped:
             _guard.guarded(_hurt, _adopt, span, here)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -79,6 +78,9 @@ class ContextProcessor(_Base):
 
 
 def _adopt(span: Span, here: Context) -> None:
+    scope = span.instrumentation_scope
+    if scope is None or _emitters.known(scope.name) is None:
+        return
     from otel_genai import _bridge  # noqa: PLC0415 (only programs with such a library wait for it)
 
     _guard.guarded(_bridge.hurt, _bridge.meet, span, here)

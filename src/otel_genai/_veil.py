@@ -13,20 +13,42 @@ from opentelemetry.trace import Status
 
 from otel_genai import _emitters, masking
 from otel_genai import semconv as s
+from otel_genai import semconv_mcp as mcp
 from otel_genai._emitters import Emitter
 from otel_genai._telemetry import active
 
 Maskers = Iterable[masking.Masker]
+_NUMBERS = (bool, int, float)
+_NAMES = frozenset({
+    s.OPERATION_NAME, s.PROVIDER_NAME, s.REQUEST_MODEL, s.RESPONSE_MODEL, s.RESPONSE_ID, s.AGENT_NAME,
+    s.TOOL_NAME, s.ERROR_TYPE, s.EXCEPTION_TYPE, mcp.METHOD_NAME,
+})  # fmt: skip
+"""What tells the span from others."""
 
 
-def mask(span: Any, emitter: Emitter) -> None:
-    """Mask the content among a span's attributes, and whatever its events and its status say in words.
+def mask(span: Any, emitter: Emitter, fail: Callable[[Exception], None]) -> None:
+    """Have the content on a span pass the user's maskers, if there are any.
 
-    What a masker fails on is left out.
+    Args:
+        span: one that is ending.
+        emitter: whose it is.
+        fail: told of a failure of ours: no text that could be content is left then.
     """
     maskers = active().settings.maskers
     if not maskers:
         return
+    try:
+        _mask(span, emitter, maskers)
+    except Exception as error:  # noqa: BLE001 (the guard)
+        fail(error)
+        try:
+            _leave_out(span)
+        except Exception as worse:  # noqa: BLE001 (as above)
+            fail(worse)
+
+
+def _mask(span: Any, emitter: Emitter, maskers: Maskers) -> None:
+    """Mask the content among the attributes, and whatever events and the status say in words."""
     _within(span._attributes, partial(_emitters.is_content, emitter), maskers)
     for event in span._events:
         if event.attributes:
@@ -36,6 +58,18 @@ def mask(span: Any, emitter: Emitter) -> None:
         clean = _masked(described, maskers)
         if clean != described:
             span._status = Status(span._status.status_code, clean)
+
+
+def _leave_out(span: Any) -> None:
+    """Leave numbers, and the few words that are names."""
+    for held in (span._attributes, *(event.attributes for event in span._events if event.attributes)):
+        held._immutable = False
+        for key in [
+            key for key, value in held.items() if not isinstance(value, _NUMBERS) and key not in _NAMES
+        ]:
+            del held[key]
+        held._immutable = True
+    span._status = Status(span._status.status_code)
 
 
 def _within(held: Any, is_content: Callable[[str], bool], maskers: Maskers) -> None:

@@ -145,7 +145,10 @@ def uninstrument(*providers: str | Provider) -> None:
 
 
 def providers() -> list[_patching.Status]:
-    """Say of every provider whether it is patched, and if not, why."""
+    """Say of every provider whether it is patched, and if not, why.
+
+    Libraries whose own spans are adopted are none of them: `otel-genai doctor` names those.
+    """
     return _patching.statuses(_telemetry.active().settings.disabled)
 
 

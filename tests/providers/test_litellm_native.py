@@ -169,12 +169,11 @@ def test_one_call_is_one_span_and_counted_once(
     assert totals(seen.metrics) == (ONCE if native or own or sdk else {})
 
 
-@WITHIN
 @COLOURS
 @pytest.mark.parametrize("hooked", HOOKED)
-def test_without_the_callback_it_is_so_too(later: Any, hooked: str, *, colour: str, within: bool) -> None:
+def test_without_the_callback_it_is_so_too(later: Any, hooked: str, colour: str) -> None:
     """As ever."""
-    seen = ran(later, ask(), [CHAT], *HOOKED[hooked], colour=colour, within=within)
+    seen = ran(later, ask(), [CHAT], *HOOKED[hooked], colour=colour)
     expected = hooked != "none hooked"
     assert len(seen.spans) == expected
     assert totals(seen.metrics) == (ONCE if expected else {})
@@ -219,8 +218,7 @@ def test_a_name_that_was_imported_before_is_counted_once(later: Any, colour: str
 
 
 @COLOURS
-@WITHIN
-def test_each_attempt_of_a_router_is_counted_once(later: Any, colour: str, *, within: bool) -> None:
+def test_each_attempt_of_a_router_is_counted_once(later: Any, colour: str) -> None:
     """One that failed, and the one after it."""
 
     def call(c: Client) -> Any:
@@ -230,7 +228,7 @@ def test_each_attempt_of_a_router_is_counted_once(later: Any, colour: str, *, wi
         )
         return (router.acompletion if colour == "async" else router.completion)("small", MESSAGES)
 
-    seen = ran(later, call, [BUSY, CHAT], colour=colour, callback=first, within=within)
+    seen = ran(later, call, [BUSY, CHAT], colour=colour, callback=first)
     assert totals(seen.metrics) == {**ONCE, "calls": 2}
     assert len(seen.spans) == 2
 
