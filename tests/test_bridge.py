@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import sys
+import types
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 import otel_genai
 import ways
 from garbage import collect
-from otel_genai import _context, _doctor, _emitters, _telemetry, semconv_mcp, testing
+from otel_genai import _context, _doctor, _emitters, _others, _telemetry, semconv_mcp, testing
 from otel_genai import semconv as s
 from otel_genai import semconv_mcp as mcp
 
@@ -574,6 +576,56 @@ def test_what_our_hooks_see_anyway_is_not_counted_again(seen, monkeypatch, hooke
     emit(seen, Case(case.scope, case.name, {**case.said, "gen_ai.system": system}, ""))
     assert sum(value for _, name, _, value in points(seen) if name == CALLS) == counted
     assert seen.spans[0]["name"] == "chat gemini-2.5-flash"
+
+
+def told_by_itself(monkeypatch, *callbacks):
+    """Have OpenAI's SDK be one that can be told to make spans when its calls are over, as LiteLLM can."""
+    monkeypatch.setattr(_others, "OWN", {"openai"})
+    made = [one if one == "otel" else type(one, (), {})() for one in callbacks]
+    monkeypatch.setitem(sys.modules, "litellm", types.SimpleNamespace(callbacks=made, success_callback=None))
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "variable", "alone", "within"),
+    [
+        ((), "false", 1, 1), (("Company",), "true", 1, 1),
+        (("otel",), "false", 0, 1), (("OpenTelemetry", "otel"), "", 0, 1), (("otel",), "True", 0, 0),
+        (("OpenTelemetryV2", "otel"), "true", 1, 1),
+    ],
+)  # fmt: skip
+def test_where_an_sdk_makes_the_span_itself_ours_only_measures(
+    monkeypatch, callbacks, variable, *, alone, within
+):
+    """Such a span comes when the call is over; where the span around would be written to, ours is there."""
+    told_by_itself(monkeypatch, *callbacks)
+    monkeypatch.setenv("USE_OTEL_LITELLM_REQUEST_SPAN", variable)
+    with watched("openai", prices=PRICES, cost=True) as seen:
+        ask(seen)()
+        assert len(seen.spans) == alone
+        with seen.tracer_provider.get_tracer("app").start_as_current_span("GET /") as around:
+            ask(seen)()
+        ours = [span for span in seen.finished[alone:] if span is not around and span.name != "GET /"]
+        assert [span.parent.span_id for span in ours] == [around.get_span_context().span_id] * within
+        found = points(seen)
+    totals = Counter()
+    for _, metric, attributes, value in found:
+        totals[metric, attributes.get(s.TOKEN_TYPE)] += value
+    assert (totals[CALLS, None], totals[TOKENS, "input"]) == (2, 42)
+    assert totals[COST, None] == pytest.approx(66e-6)
+
+
+def test_a_call_without_a_span_can_be_evaluated(monkeypatch):
+    """There is nothing to refer to but the answer's id, or the span around."""
+    told_by_itself(monkeypatch, "otel")
+    with watched("openai", judges=["length"]) as seen:
+        ask(seen)()
+        otel_genai.feedback("up")
+        with seen.tracer_provider.get_tracer("app").start_as_current_span("GET /"):
+            ask(seen)()
+            otel_genai.feedback("down", of=otel_genai.reference())
+        _telemetry.settle()
+        assert s.INTERNAL_ERRORS.name not in seen.metrics
+        assert {"evaluate user_feedback"} <= {span["name"] for span in seen.spans}
 
 
 # --- Left alone ------------------------------------------------------------------------------------------
