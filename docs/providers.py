@@ -38,9 +38,9 @@ MISSING: dict[str, str] = {
     "for that of chats alone",
     "mcp": "methods that the protocol does not have; notifications of progress and log messages, as one "
     "request may bring any number; a cancellation, on the side that gets it, as the request itself says so; "
-    "sessions of a stateless server, which has none; the variables of prompts; over SSE "
-    "and WebSockets, how a client's requests travel; a call within a tool of the same name, as LangChain "
-    "tells it, is that tool, and no span of its own",
+    "sessions of a stateless server, which has none; what a prompt gives, for which the conventions have no "
+    "name; over SSE and WebSockets, how a client's requests travel; a call within a tool of the same name, "
+    "as LangChain tells it, is that tool, and no span of its own",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",

@@ -14,6 +14,7 @@ import anyio
 from mcp.server import stdio
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.types import (
+    Completion,
     LoggingMessageNotification,
     LoggingMessageNotificationParams,
     ResourceUpdatedNotification,
@@ -75,9 +76,15 @@ async def note(ctx: Context, what: object) -> None:  # type: ignore[type-arg]  #
 
 
 @app.prompt()
-def greet(name: str) -> str:
+def greet(name: str, language: str = "en", by: str = "me") -> str:
     """Greet."""
-    return f"Hello artichoke {name}"
+    return f"Hello artichoke {name} in {language} by {by}"
+
+
+@app.completion()
+async def complete(*_: object) -> Completion:
+    """Propose values."""
+    return Completion(values=["artichoke"])
 
 
 @app.resource("note://shelf")

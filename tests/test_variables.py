@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 import otel_genai
 import toy
+from otel_genai import semconv as s
 from otel_genai import testing
 from otel_genai._processor import ContextProcessor
+from otel_genai.spec import Provider
 from toy import Client
 
 NAME = "gen_ai.prompt.variable."
@@ -163,6 +166,24 @@ def test_a_value_that_cannot_be_read_costs_nothing_but_itself(monkeypatch):
         call(odd=Odd(), name="Alice")
     assert told(seen) == [{"name": "Alice"}]
     assert seen.metrics["otel_genai.instrumentation.errors"]
+
+
+@pytest.mark.parametrize("given", [{"name": "Alice", "\ud83d": 0}, None, "Alice", {1: "Alice"}])
+def test_a_request_may_say_itself_what_its_prompt_is_filled_in_with(given):
+    """As a provider reads it; what are no variables is absent."""
+
+    class Hook(toy.Hook):
+        def request(self, client, args, kwargs):
+            found = super().request(client, args, kwargs)
+            found.operation = replace(toy.CHAT, contents={s.PROMPT_VARIABLE: lambda _: given})
+            return found
+
+    provider = Provider("toy", requires="toy-sdk", hooks=dict.fromkeys(toy.PROVIDER.hooks, Hook()))
+    for capture in ("SPAN_ONLY", "NO_CONTENT"):
+        with testing.capture(provider, capture=capture) as seen:
+            Client().chat()
+        known = isinstance(given, dict) and "name" in given and capture == "SPAN_ONLY"
+        assert told(seen) == [{"name": "Alice", "?": "0"} if known else {}]
 
 
 @pytest.mark.parametrize("wrong", ["name", ["name"], {1: "x"}, 7])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
-from otel_genai import _answers, _bridge, _context, _guard, _nesting, content
+from otel_genai import _answers, _bridge, _context, _guard, _nesting, _whose, content
 from otel_genai import semconv as s
 from otel_genai._bound import BAD_DATA, Bound, cleaned
 from otel_genai._gate import Cleaned, hush, is_hushed, within
@@ -135,7 +135,11 @@ class Call:
     def content(self, body: Body) -> None:
         """Read the request's content, now: the caller may change it later."""
         for key, reader in self.bound.contents.items():
-            self.write(key, self.read(reader, body))
+            found = self.read(reader, body)
+            if key == s.PROMPT_VARIABLE:
+                self._fill(self.read(_whose.variables, None, found) or {})
+            else:
+                self.write(key, found)
 
     def write(self, key: str, value: object) -> None:
         """Keep content for the end, if it is wanted at all."""

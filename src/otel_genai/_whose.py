@@ -34,7 +34,9 @@ def variables(prompt: object, given: Mapping[str, Any] | None) -> dict[str, Any]
         return None if prompt is None else {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise TypeError('context(prompt_variables=...): give values by their names: {"language": "French"}')
-    return {f"{s.PROMPT_VARIABLE}.{name}": value for name, value in islice(given.items(), _MOST)}
+    return {
+        f"{s.PROMPT_VARIABLE}.{content.sendable(name)}": value for name, value in islice(given.items(), _MOST)
+    }
 
 
 def hidden(known: Mapping[str, Value], secret: str | None, *, sent: bool = False) -> Mapping[str, Value]:

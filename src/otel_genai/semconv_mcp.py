@@ -20,14 +20,15 @@ CLIENT_PORT = "client.port"
 INITIALIZE = "initialize"
 TOOLS_CALL = "tools/call"
 PROMPTS_GET = "prompts/get"
-TARGETS = {TOOLS_CALL: s.TOOL_NAME, PROMPTS_GET: s.PROMPT_NAME}
+COMPLETE = "completion/complete"
+TARGETS = {TOOLS_CALL: s.TOOL_NAME, PROMPTS_GET: s.PROMPT_NAME, COMPLETE: s.PROMPT_NAME}
 """Method -> the attribute that names what it is about, and follows the method in the span's name."""
 
 REQUESTS = frozenset(
     {
         *TARGETS, INITIALIZE, "ping", "tools/list", "prompts/list", "resources/list",
         "resources/templates/list", "resources/read", "resources/subscribe", "resources/unsubscribe",
-        "completion/complete", "logging/setLevel", "roots/list", "sampling/createMessage",
+        "logging/setLevel", "roots/list", "sampling/createMessage",
         "elicitation/create",
     }
 )  # fmt: skip

@@ -46,7 +46,8 @@ class Operation:
         response: readers of the answer, one per group of attributes.
         instructions, inputs, tools: content of the request, from the body.
         outputs: content of the answer.
-        contents: further content of the request: attribute -> reader of the body.
+        contents: further content of the request: attribute -> reader of the body; of a prompt's variables, it
+            gives their values by name.
         results: further content of the answer: attribute -> reader of it.
         fold: adds a stream's events up to an answer.
         asks: what to add to the body of a stream's request to be told its usage; None where that was said.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import subprocess
 import sys
@@ -39,6 +40,8 @@ with warnings.catch_warnings():
 
 PROGRAM = Path(mcp_server.__file__)
 CANARIES = ("marmalade", "artichoke")
+PROMPT = types.PromptReference(type="ref/prompt", name="greet")
+TEMPLATE = types.ResourceTemplateReference(type="ref/resource", uri="note://{where}")
 
 # --- A client's session with a server --------------------------------------------------------------------
 
@@ -104,6 +107,8 @@ async def scenario(session: ClientSession) -> list[Any]:
         await tried(session.get_prompt("nobody")),
         await tried(session.read_resource("note://shelf")),
         await tried(session.read_resource("note://floor")),
+        await tried(session.complete(PROMPT, {"name": "name", "value": "marmalade"})),
+        await tried(session.complete(TEMPLATE, {"name": "where", "value": "marmalade"})),
         await tried(session.list_tools()),
         await tried(session.list_resources()),
         await tried(session.call_tool("tell", progress_callback=step)),
@@ -149,6 +154,7 @@ async def opened(read: Any, write: Any) -> Any:
 SPANS = {
     "initialize", "tools/call add", "tools/call fail", "tools/call nowhere", "sampling/createMessage",
     "tools/call ask", "prompts/get greet", "prompts/get nobody", "resources/read", "tools/list",
+    "completion/complete greet", "completion/complete",
     "resources/list", "tools/call wait", "ping", "tools/call tell", "notifications/initialized",
     "notifications/roots/list_changed", "notifications/tools/list_changed", "notifications/resources/updated",
 }  # fmt: skip
@@ -293,8 +299,45 @@ async def test_what_a_tool_is_given_and_gives_is_content() -> None:
         told = {key: json.loads(text) for key, text in span["attributes"].items() if "tool.call." in key}
         assert told["gen_ai.tool.call.arguments"] == {"a": 1, "b": 2}
         assert told["gen_ai.tool.call.result"]["content"] == [{"type": "text", "text": "3 artichokes"}]
-    rest = [span for span in seen.spans if not span["name"].startswith("tools/call")]
+    known = ("tools/call", "prompts/get")
+    rest = [span for span in seen.spans if not span["name"].startswith(known)]
     assert not [span for span in rest if any(canary in str(span["attributes"]) for canary in CANARIES)]
+
+
+async def asking(session: ClientSession, **given: str) -> Any:
+    """Get one prompt."""
+    return plain(await session.get_prompt("greet", given))
+
+
+async def test_what_a_prompt_is_filled_in_with_is_content() -> None:
+    """Each variable by its name, on both sides; what became of it has no name."""
+    with capture("mcp", capture="SPAN_ONLY") as seen:
+        await inside(functools.partial(asking, name="marmalade", language="", by="anchovy"))
+    prompts = [span for span in seen.spans if span["name"] == "prompts/get greet"]
+    assert [span["kind"] for span in prompts] == ["SERVER", "CLIENT"]
+    for span in prompts:
+        told = {key: value for key, value in span["attributes"].items() if key.startswith("gen_ai.prompt.")}
+        assert told == {
+            "gen_ai.prompt.name": "greet",
+            "gen_ai.prompt.variable.name": "marmalade",
+            "gen_ai.prompt.variable.by": "anchovy",
+        }
+        assert "artichoke" not in str(span["attributes"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"capture": "SPAN_ONLY", "mask": [lambda _: "***"]}],
+    ids=["off", "masked"],
+)
+async def test_the_variables_of_prompts_pass_the_gate(settings: dict[str, Any]) -> None:
+    """As all content does: off by default, and masked."""
+    with capture("mcp", **settings) as seen:
+        await inside(functools.partial(asking, name="marmalade"))
+    prompts = [span["attributes"] for span in seen.spans if span["name"] == "prompts/get greet"]
+    hidden = "***" if "mask" in settings else None
+    assert [told.get("gen_ai.prompt.variable.name") for told in prompts] == [hidden, hidden]
+    assert [canary for canary in CANARIES if canary in str([seen.spans, seen.metrics])] == []
 
 
 async def test_what_is_set_for_tools_is_so_for_these() -> None:

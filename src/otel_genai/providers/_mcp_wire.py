@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 from weakref import WeakKeyDictionary, WeakSet
 
+from otel_genai import semconv_mcp as m
 from otel_genai.providers.surface import at
 from otel_genai.spec import Request, Server
 
@@ -31,14 +32,19 @@ def root(message: Any) -> Any:
 
 def told(asked: Any) -> dict[str, Any]:
     """Read a request: its method, and what it is about."""
-    params = getattr(asked, "params", None)
+    params: Any = getattr(asked, "params", None)
     uri = getattr(params, "uri", None)
     return {
         "method": asked.method,
         "params": params,
-        "name": getattr(params, "name", None),
+        "name": _prompt(params.ref) if asked.method == m.COMPLETE else getattr(params, "name", None),
         "uri": None if uri is None else str(uri),
     }
+
+
+def _prompt(ref: Any) -> Any:
+    """Name the prompt that is to be completed, if it is one: there are templates of resources, too."""
+    return ref.name if ref.type == "ref/prompt" else None
 
 
 def is_error(answer: Any) -> bool:

@@ -36,7 +36,7 @@ REQUEST: Mapping[str, Row] = {
 
 
 def arguments(body: Body) -> Any:
-    """Read what a tool is called with."""
+    """Read what a tool is called with, or a prompt filled in with."""
     return getattr(body["params"], "arguments", None)
 
 
@@ -81,6 +81,9 @@ def result(r: Any) -> Any:
 
 # --- The operations --------------------------------------------------------------------------------------
 
+CONTENTS = {m.TOOLS_CALL: s.TOOL_CALL_ARGUMENTS, m.PROMPTS_GET: s.PROMPT_VARIABLE}
+"""Method -> what its arguments are; the conventions have no word for what a prompt gives."""
+
 
 def operation(method: str, *, is_served: bool) -> Operation:
     """Make the operation of one method, as one of its sides sees it."""
@@ -93,7 +96,7 @@ def operation(method: str, *, is_served: bool) -> Operation:
         request={**REQUEST, **({"name": target} if target else {})},
         constants={m.METHOD_NAME: method, **({s.OPERATION_NAME: s.EXECUTE_TOOL} if is_tool else {})},
         response=(agreed, status, ending),
-        contents={s.TOOL_CALL_ARGUMENTS: arguments} if is_tool else {},
+        contents={CONTENTS[method]: arguments} if method in CONTENTS else {},
         results={s.TOOL_CALL_RESULT: result} if is_tool else {},
         fault=fault,
         error=error,
@@ -164,17 +167,15 @@ class Served(Surface):
         """Say what is asked, and by whom."""
         responder = args[0] if args else next(iter(kwargs.values()))
         asked = _mcp_wire.root(responder.request)
+        if asked.method not in self.methods:
+            return None
         body = {
             **_mcp_wire.told(asked),
             "id": str(responder.request_id),
+            "responder": responder,
             **_mcp_wire.came_over(responder),
         }
-        operation = _served(body) if body["method"] in self.methods else None
-        if operation is None:
-            return None
-        request = Request(
-            operation, {**body, "responder": responder}, nobody(client, body), False, args, kwargs
-        )
+        request = Request(SERVED[asked.method], body, nobody(client, body), False, args, kwargs)
         request.parent = _mcp_wire.carried(responder)
         return request
 
