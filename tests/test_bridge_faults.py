@@ -107,7 +107,7 @@ def run(scene: Callable[[testing.Seen], Any]) -> tuple[Any, list[Any], dict[str,
     """Run a scene; give what the program got, the libraries' spans, what was counted, and our failures."""
     _bridge._without.cache_clear()
     _bridge._meters.cache_clear()
-    _emitters._by_scope.clear()
+    _emitters.by_scope.clear()
     with testing.capture("openai", prices=PRICES, cost=True, mask=["email"]) as seen:
         seen.tracer_provider.add_span_processor(otel_genai.ContextProcessor())
         got = scene(seen)

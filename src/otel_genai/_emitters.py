@@ -187,18 +187,19 @@ patched: Callable[[str], bool] = _nobody
 
 _KEPT = 1000
 """Scopes that are remembered at most, known or not."""
-_by_scope: dict[str, Emitter | None] = {}
+by_scope: dict[str, Emitter | None] = {}
+"""The rows of scopes that were asked for before."""
 
 
 def known(scope: str) -> Emitter | None:
     """Give the row of a scope; None for the many that have none."""
     try:
-        return _by_scope[scope]
+        return by_scope[scope]
     except KeyError:
         pass
     found = next((one for one in EMITTERS if any(_fits(pattern, scope) for pattern in one.scopes)), None)
-    if len(_by_scope) < _KEPT:
-        _by_scope[scope] = found
+    if len(by_scope) < _KEPT:
+        by_scope[scope] = found
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry.trace import SpanKind
@@ -36,6 +36,7 @@ _NAMES = "|".join(_SECRETS).replace("-", "(?:[-_]|%2d|%5f)?")
 _PARAMETER = rf"(?i)((?:[?&;\#]|%3f|%26|%23)(?:{_NAMES}))(?:(=)[^&\#]*|(%3d)(?:(?!%26|%23)[^&\#])*)"
 """The second form is that of an address which is itself a parameter."""
 _LOGIN = r"(?i)(^[a-z][a-z0-9+.-]*://)[^/?\#]+(@)|((?::|%3a)(?:/|%2f){2})(?:(?!%2f)[^/?\#&\s])+(@|%40)"
+_UNSEEN: Any = object()
 _compiled = functools.cache(re.compile)
 """Compiled for the first address: programs that ask nobody do not wait for it."""
 
@@ -57,8 +58,9 @@ class ContextProcessor(_Base):
             _guard.guarded(_hurt, _tell, span, here)
         if span.kind is SpanKind.CLIENT:
             _guard.guarded(_hurt, _mask, span)
-        if not _emitters.stopped:
-            _guard.guarded(_hurt, _adopt, span, here)
+        scope = span.instrumentation_scope
+        if scope is not None and _emitters.by_scope.get(scope.name, _UNSEEN) and not _emitters.stopped:
+            _guard.guarded(_hurt, _adopt, span, scope.name, here)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Leave the span as it is."""
@@ -77,9 +79,8 @@ class ContextProcessor(_Base):
         return True
 
 
-def _adopt(span: Span, here: Context) -> None:
-    scope = span.instrumentation_scope
-    if scope is None or _emitters.known(scope.name) is None:
+def _adopt(span: Span, scope: str, here: Context) -> None:
+    if _emitters.known(scope) is None:
         return
     from otel_genai import _bridge  # noqa: PLC0415 (only programs with such a library wait for it)
 
