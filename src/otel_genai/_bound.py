@@ -86,7 +86,7 @@ class Bound:
         if self.operation.derived is not None:
             derived = _attempt(self.operation.derived, body, request)
             if derived:
-                attributes.update(cleaned({**derived}))
+                attributes.update(cleaned(derived))
         return attributes
 
     def _place(self, attributes: Attributes, host: str, port: int | None) -> None:
@@ -113,28 +113,25 @@ def _attempt(reader: Callable[[Any], Any], value: Any, request: Request) -> Any:
     except BAD_DATA:
         return None
     except Exception as error:  # noqa: BLE001 (the guard)
-        request.failures.append(error)
+        request.failures += (error,)
         return None
 
 
-def cleaned(found: Attributes) -> Attributes:
-    """Leave in `found`, and give, what attributes can hold; what is unknown is dropped."""
-    usage = s.USAGE
-    others = []
-    for key, value in found.items():
-        kind = type(value)
-        if kind is str:
-            if key not in usage and value.isascii():
+def cleaned(*given: Attributes) -> Attributes:
+    """Give what attributes can hold; what is unknown is left out."""
+    fit = {}
+    for found in given:
+        for key, value in found.items():
+            if value is None:
                 continue
-        elif kind is int and 0 <= value < _LONG:
-            continue
-        others.append(key)
-    for key in others:
-        if (value := found[key]) is not None and (fit := clean(value, key)) is not None:
-            found[key] = fit
-        else:
-            del found[key]
-    return found
+            kind = type(value)
+            if (
+                (kind is int and 0 <= value < _LONG)
+                or (kind is str and value.isascii() and key not in s.USAGE)
+                or (value := clean(value, key)) is not None
+            ):
+                fit[key] = value
+    return fit
 
 
 def clean(value: Any, key: str = "") -> Any:

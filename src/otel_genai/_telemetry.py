@@ -200,14 +200,21 @@ def _sorted(dimensions: dict[str, Any]) -> dict[str, Any]:
 class Series:
     """The attributes that a call has on its metrics; they are shared, so nobody may change them."""
 
-    __slots__ = ("dimensions", "input", "output", "who")
+    __slots__ = ("dimensions", "ended", "input", "output")
 
     def __init__(self, dimensions: dict[str, Any]) -> None:
         """Put together what the metrics of such calls carry."""
         self.dimensions = _sorted(dimensions)
         self.input = _sorted({**dimensions, s.TOKEN_TYPE: "input"})
         self.output = _sorted({**dimensions, s.TOKEN_TYPE: "output"})
-        self.who = [(key, dimensions[key]) for key in _COUNTED if key in dimensions]
+        self.ended: dict[str, _tally.Key] = {}
+        """Outcome -> what the counter of calls has."""
+
+    def end(self, outcome: str) -> _tally.Key:
+        """Put together what the counter of calls has where they ended so."""
+        who = [(key, self.dimensions[key]) for key in _COUNTED if key in self.dimensions]
+        key = self.ended[outcome] = ((s.OUTCOME, outcome), *who)
+        return key
 
 
 class Meters:
@@ -261,8 +268,8 @@ class Meters:
     def call(self, outcome: str, series: Series, found: Mapping[str, Any]) -> None:
         """Count a call by how it ended."""
         if self._calls is not None:
-            further = self._caps.pairs(self._further, found) if self._further else ()
-            self._calls.add(1, ((s.OUTCOME, outcome), *series.who, *further))
+            key = series.ended.get(outcome) or series.end(outcome)
+            self._calls.add(1, (*key, *self._caps.pairs(self._further, found)) if self._further else key)
 
     def series(self, found: Mapping[str, Any]) -> Series:
         """Give the attributes that the metrics of an operation have."""

@@ -107,7 +107,7 @@ class Request:
     """Whether it would do so without a span around the call."""
     is_beneath: bool = False
     """Whether it is no call where another call of the same SDK goes on: that one is told already."""
-    failures: list[Exception] = field(default_factory=list)
+    failures: tuple[Exception, ...] = ()
     """What went wrong in reading the body, but for what is wrong with the body."""
 
 

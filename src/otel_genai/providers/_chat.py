@@ -140,20 +140,16 @@ def counts(u: CompletionUsage) -> Attributes:
     read, written = u.prompt_tokens_details, u.completion_tokens_details
     found: Attributes = {s.USAGE_INPUT_TOKENS: u.prompt_tokens, s.USAGE_OUTPUT_TOKENS: u.completion_tokens}
     if read is not None:
-        found |= {
-            s.USAGE_CACHE_READ_INPUT_TOKENS: read.cached_tokens,
-            s.USAGE_AUDIO_INPUT_TOKENS: read.audio_tokens,
-            # absent before openai 3
-            s.USAGE_CACHE_WRITE_INPUT_TOKENS: getattr(read, "cache_write_tokens", None),
-            s.USAGE_TEXT_INPUT_TOKENS: getattr(read, "text_tokens", None),
-            s.USAGE_IMAGE_INPUT_TOKENS: getattr(read, "image_tokens", None),
-        }
+        found[s.USAGE_CACHE_READ_INPUT_TOKENS] = read.cached_tokens
+        found[s.USAGE_AUDIO_INPUT_TOKENS] = read.audio_tokens
+        # absent before openai 3
+        found[s.USAGE_CACHE_WRITE_INPUT_TOKENS] = getattr(read, "cache_write_tokens", None)
+        found[s.USAGE_TEXT_INPUT_TOKENS] = getattr(read, "text_tokens", None)
+        found[s.USAGE_IMAGE_INPUT_TOKENS] = getattr(read, "image_tokens", None)
     if written is not None:
-        found |= {
-            s.USAGE_REASONING_OUTPUT_TOKENS: written.reasoning_tokens,
-            s.USAGE_AUDIO_OUTPUT_TOKENS: written.audio_tokens,
-            s.USAGE_TEXT_OUTPUT_TOKENS: getattr(written, "text_tokens", None),  # absent before openai 3
-        }
+        found[s.USAGE_REASONING_OUTPUT_TOKENS] = written.reasoning_tokens
+        found[s.USAGE_AUDIO_OUTPUT_TOKENS] = written.audio_tokens
+        found[s.USAGE_TEXT_OUTPUT_TOKENS] = getattr(written, "text_tokens", None)  # absent before openai 3
     return found
 
 
