@@ -248,4 +248,4 @@ def settle(timeout: float = 10.0) -> None:
     """
     end = monotonic() + timeout
     for judging in list(_live):
-        judging.settle(max(0.0, end - monotonic()))
+        _guard.guarded(judging._failed, judging.settle, max(0.0, end - monotonic()))

@@ -163,6 +163,7 @@ class Runs:
             call = opened.call = Call(bound, {**bound.request(request), **shared}, opened.context, scope)
             call.scope.attributes = {**call.scope.attributes, **shared}
             call.content(request.body)
+            self._misread(call, request)
             opened.context, opened.scope = call.context, call.scope
             _guard.keep(call, opened)
         if opened.context is not _shared.actual(otel.get_current()) and not _is_generator(frame):
@@ -191,6 +192,18 @@ class Runs:
         """End a run that was broken off on purpose."""
         self._end(run, lambda call: call.abandoned())
 
+    def over(self, run: Any, error: BaseException | None = None) -> None:
+        """See that a run which has ended is left, where telling its end has failed."""
+        opened = self._runs.pop(run, None)
+        if opened is None:
+            return
+        opened.leave()
+        if opened.group is not None:
+            opened.group.close()
+        if opened.call is not None:
+            _guard.drop(opened.call)
+            opened.call.done() if error is None else opened.call.failed(error)
+
     def measure(self, metric: s.Metric, keys: Sequence[str], seconds: float, found: Attributes) -> None:
         """Record how long something took that has no span: of its attributes, those of the keys."""
         here = otel.get_current()
@@ -205,7 +218,7 @@ class Runs:
         """Tell no more; what is open was stopped."""
         self.active = False
         for run in list(self._runs):
-            self._stop(run)
+            self.safely(self._stop, run)
 
     def forget(self) -> None:
         """After a fork, what is open is the parent's to tell."""
@@ -264,12 +277,13 @@ class Runs:
         opened.enter(opened.context)
 
     def _end(self, run: Any, how: Callable[[Call], None], *, is_told: bool = True) -> None:
-        opened = self._runs.pop(run, None)
+        opened = self._runs.get(run)
         if opened is None:
             return
         if opened.group is not None:
             opened.group.close()
         opened.leave()
+        del self._runs[run]
         if opened.call is not None:
             _guard.drop(opened.call)
             how(opened.call)
@@ -290,7 +304,13 @@ class Runs:
         call = Call(bound, bound.request(request), opened.context, opened.scope, began=opened.started)
         call.times = opened.times
         call.content(request.body)
+        self._misread(call, request)
         return call
+
+    def _misread(self, call: Call, request: Request) -> None:
+        """Count what went wrong in reading what was asked."""
+        for error in request.failures:
+            call.hurt(error)
 
     def _frame(self) -> FrameType | None:
         """Give the frame that called the framework's callbacks."""

@@ -202,6 +202,9 @@ class Runs(Protocol):
     def stopped(self, run: Any) -> None:
         """End a run that was broken off on purpose."""
 
+    def over(self, run: Any, error: BaseException | None = None) -> None:
+        """See that a run which has ended is left, where telling its end has failed."""
+
     def measure(self, metric: Metric, keys: Sequence[str], seconds: float, found: Attributes) -> None:
         """Record how long something took that has no span: of its attributes, those of the keys."""
 

@@ -135,6 +135,11 @@ def failed(runs: Runs, error: BaseException, **told: Any) -> None:
         runs.failed(told["run_id"], error)
 
 
+def over(runs: Runs, *args: Any, **told: Any) -> None:
+    """See that the program is not left within a run that has ended, whatever failed in telling so."""
+    runs.over(told["run_id"], next((one for one in args if isinstance(one, BaseException)), None))
+
+
 # --- Tools and retrievers --------------------------------------------------------------------------------
 
 
@@ -230,13 +235,15 @@ CALLBACKS: Mapping[str, Callable[..., None]] = {
     "on_llm_end": answered,
     "on_llm_error": failed,
 }
+ENDS = ("_end", "_error")
+"""What the names of callbacks end with that tell of an end."""
 
 
 def attach(module: Any, runs: Runs) -> Callable[[], None]:
     """Have every callback manager that LangChain makes call us, too."""
     runs.through |= THROUGH
     base: Any = importlib.import_module("langchain_core.callbacks.base").BaseCallbackHandler
-    members = {name: _callback(runs, function) for name, function in CALLBACKS.items()}
+    members = {name: _callback(runs, name, function) for name, function in CALLBACKS.items()}
     # In the caller's own task: in a thread of an executor's, nothing could be made current.
     options = {"run_inline": True, "raise_error": runs.strict, "__module__": __name__}
     handler = type("OtelGenai", (base,), {**members, **options})()
@@ -250,9 +257,13 @@ def attach(module: Any, runs: Runs) -> Callable[[], None]:
     return detach
 
 
-def _callback(runs: Runs, function: Callable[..., None]) -> Callable[..., None]:
+def _callback(runs: Runs, name: str, function: Callable[..., None]) -> Callable[..., None]:
+    ends = name.endswith(ENDS)
+
     def tell(_: Any, *args: Any, **told: Any) -> None:
         runs.safely(functools.partial(function, **told), runs, *args)
+        if ends:
+            runs.safely(functools.partial(over, **told), runs, *args)
 
     return tell
 
