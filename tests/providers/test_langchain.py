@@ -305,6 +305,25 @@ def test_an_agent_within_a_workflow(way):
     assert s.AGENT_NAME not in named(seen, "invoke_workflow inquiry")[0]
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("is_node", [True, False], ids=["a node", "called in one"])
+def test_a_graph_within_a_graph_is_a_workflow(way, is_node):
+    """What the program has defined is told where it is nested, too."""
+    inner = chains.graph({"ask": lambda _: {"answer": chains.fake(ANSWER).invoke(QUESTION).content}})
+    inner.name = "errand" if is_node else "LangGraph"
+
+    def call(state: chains.State) -> Any:
+        return inner.invoke(state)
+
+    step = inner if is_node else call
+    with capture("langchain") as seen:
+        WAYS[way](chains.graph({"errand": step}), {"question": QUESTION}, THREAD)
+    nested, outer = "invoke_workflow errand" if is_node else "invoke_workflow", "invoke_workflow inquiry"
+    assert set(tree(seen)) == {("chat", nested), (nested, outer), (outer, None)}
+    assert {span["attributes"][s.CONVERSATION_ID] for span in seen.spans} == {"t-7"}
+    assert sum(point["count"] for point in seen.metrics[s.WORKFLOW_DURATION.name]) == 2
+
+
 # --- Control flow and failures ---------------------------------------------------------------------------
 
 

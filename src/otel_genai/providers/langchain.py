@@ -1,10 +1,10 @@
 """LangChain and LangGraph: workflows, agents, tools and retrievers, as LangChain's callbacks tell of them.
 
-The outermost run of a chain or a graph is a workflow, or an agent if LangChain's `create_agent` or
-LangGraph's `create_react_agent` has made it; agents within are agents. The steps in between have no spans.
-The call of a model is told by the provider's own SDK, with the conversation and the agent that LangChain
-knows of; where no SDK that we see is beneath, as with a model in the program itself, it is told as LangChain
-tells it. A thread's id is the conversation's; an interrupt is no error.
+A graph is a workflow, and so is the outermost run of a chain; a graph that LangChain's `create_agent` or
+LangGraph's `create_react_agent` has made is an agent. The steps in between have no spans. The call of a model
+is told by the provider's own SDK, with the conversation and the agent that LangChain knows of; where no SDK
+that we see is beneath, as with a model in the program itself, it is told as LangChain tells it. A thread's id
+is the conversation's; an interrupt is no error.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def chain(runs: Runs, serialized: Any, inputs: Any, **told: Any) -> None:
         own = part.label if above is None or part.label != above.label else None
         name = meaningful(getattr(graph, "name", None)) or own or meaningful(name)
         operation, part = AGENT, part._replace(agent=name)
-    elif above is None and told.get("run_type") not in STEPS:
+    elif graph is not None or (above is None and told.get("run_type") not in STEPS):
         operation, name = WORKFLOW, meaningful(name)
     begin(runs, Run(operation=operation, body={"name": name, "input": inputs}, note=part), told)
 
