@@ -606,6 +606,7 @@ def test_where_an_sdk_makes_the_span_itself_ours_only_measures(
             ask(seen)()
         ours = [span for span in seen.finished[alone:] if span is not around and span.name != "GET /"]
         assert [span.parent.span_id for span in ours] == [around.get_span_context().span_id] * within
+        assert all(around.start_time <= span.start_time <= span.end_time for span in ours)
         found = points(seen)
     totals = Counter()
     for _, metric, attributes, value in found:

@@ -29,10 +29,11 @@ from otel_genai import semconv_mcp as mcp
 from otel_genai._bound import Bound, cleaned
 from otel_genai._emitters import MARK, Emitter
 from otel_genai._telemetry import Meters, Telemetry, active
-from otel_genai.spec import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span as Native
+
+    from otel_genai._call import Call
 
 _WHO = ("native", "span")
 _CANCELLED = "CancelledError"
@@ -96,9 +97,7 @@ def meet(span: Native, here: Context) -> None:
         telemetry.costs.expect(asked)
 
 
-def lend(
-    bound: Bound, here: Context, asked: Attributes, began: int | None = None
-) -> tuple[Span, Bound] | None:
+def lend(bound: Bound, here: Context, call: Call) -> tuple[Span, Bound] | None:
     """Give the library's open span that is the very inference which a call of ours begins with.
 
     Where an SDK makes that span itself, when the call is over, there is none until then.
@@ -106,8 +105,7 @@ def lend(
     Args:
         bound: the operation of ours.
         here: the context in which it begins.
-        asked: its attributes at its begin.
-        began: when that was, in nanoseconds; now, if that is not said.
+        call: the call that begins.
 
     Returns:
         The span, and the operation without the metrics that the library records itself; None where the
@@ -118,10 +116,10 @@ def lend(
         span: Any = get_current_span(here)
         adopted = getattr(span, MARK, None)
         if adopted is None or not _is_same(span, adopted, bound.operation.name):
-            return _beside(bound, here, asked, began) if bound.who[0] in _others.OWN else None
+            return _beside(bound, here, call) if bound.who[0] in _others.OWN else None
         adopted.told = True
         lent = Lent(span)
-        lent.set_attributes(asked)
+        lent.set_attributes(call.attributes)
         return lent, _without(bound, adopted.emitter)
     except Exception as error:  # noqa: BLE001 (the guard)
         hurt(error)
@@ -130,19 +128,19 @@ def lend(
         return None
 
 
-def _beside(bound: Bound, here: Context, asked: Attributes, began: int | None) -> tuple[Span, Bound] | None:
+def _beside(bound: Bound, here: Context, call: Call) -> tuple[Span, Bound] | None:
     """Give the span of a call whose SDK may make it itself: one that records nothing where it does.
 
     Where it writes to the span around instead, it goes on doing so: ours is never the current one.
     """
-    around = get_current_span(here).get_span_context()
+    around, asked = get_current_span(here).get_span_context(), call.attributes
     told = _others.tells(bound.who[0], within=around.is_valid, stream=s.REQUEST_STREAM in asked)
     if told is None:
         return None
     if told:
         return NonRecordingSpan(around), bound
     name = f"{bound.operation.name} {asked.get(bound.target, '')}".strip()
-    return bound.telemetry.tracer.start_span(name, here, bound.kind, asked, start_time=began), bound
+    return bound.telemetry.tracer.start_span(name, here, bound.kind, asked, start_time=call._began), bound
 
 
 class Lent(Span):

@@ -92,7 +92,7 @@ class Call:
         self.span: Span = INVALID_SPAN
         inside = {**here, _context.KEY: self.scope}
         self.started, self._began = began or (perf_counter(), time_ns())
-        if self.outer is None and _bridge.seen and (lent := _bridge.lend(bound, here, self.attributes)):
+        if self.outer is None and _bridge.seen and (lent := _bridge.lend(bound, here, self)):
             self.span, self.bound = lent
         elif self.outer is None:
             target = self.attributes.get(bound.target)
