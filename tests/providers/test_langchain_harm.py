@@ -282,7 +282,7 @@ def test_nothing_is_left_of_runs(runs):
                 assert len(_runs_of_langchain()) == 0
     (objects, blocks), (objects_later, blocks_later) = known
     assert objects_later - objects < runs // 8  # less than one for as many as six runs
-    assert blocks_later - blocks < runs // 4
+    assert blocks_later - blocks < 2_000 + runs // 10  # the interpreter itself keeps some at first
 
 
 def test_runs_that_never_end_do_not_pile_up(monkeypatch):
