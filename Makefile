@@ -11,6 +11,7 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3 \
 	mcp==1.12.4 pydantic==2.11.10 pinecone==9.0.1 qdrant-client==1.10.0
 OLDEST_FRAMEWORKS := langchain-core==0.3.15 langgraph==0.2.17 langchain-openai==0.2.6 openai==1.66.0 chromadb==1.0.0
+EMITTERS := strands-agents agent-framework-core 'mistralai >= 3'
 OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
 	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
 OF_FRAMEWORKS := $(wildcard tests/providers/test_langchain*.py) tests/providers/test_chromadb.py
@@ -73,6 +74,13 @@ help:
 	.venv-frameworks-oldest/bin/pip install --quiet --editable '.[test]' $(OLDEST_FRAMEWORKS)
 	@touch $@
 
+# Frameworks that make spans themselves.
+.venv-emitters/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-emitters
+	.venv-emitters/bin/pip install --quiet --upgrade pip
+	.venv-emitters/bin/pip install --quiet --editable '.[test]' $(EMITTERS)
+	@touch $@
+
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
@@ -117,11 +125,12 @@ soak-engine: .venv/ready pythons test-others
 	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
 
 # What takes longest: odd data and faults of every SDK.
-soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .venv-litellm/ready
+soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .venv-litellm/ready .venv-emitters/ready
 	$(BIN)/pytest -n auto $(HARM) -m soak
 	.venv-frameworks/bin/pytest -m soak $(FRAMEWORKS)
 	.venv-frameworks-oldest/bin/$(PYTEST) -m "not soak" $(OF_FRAMEWORKS)
 	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm
+	.venv-emitters/bin/pytest tests/test_emitters.py
 
 # Beside the instrumentations of others, which would wake up in every other environment.
 .venv-others/ready: pyproject.toml

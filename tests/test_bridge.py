@@ -157,6 +157,19 @@ CASES = {
         {"gen_ai.operation.name": "execute_event_loop_cycle", "gen_ai.system": "strands-agents"},
         "execute_event_loop_cycle",
     ),
+    "strands graph": Case(
+        "strands.telemetry.tracer", "invoke_graph",
+        {"gen_ai.operation.name": "invoke_graph", "gen_ai.system": "strands-agents"}, "invoke_graph", {},
+        (WORKFLOW,), CLIENT,
+    ),
+    "strands agent, cancelled": Case(
+        "strands.telemetry.tracer", "invoke_agent a",
+        {
+            "gen_ai.operation.name": "invoke_agent", "gen_ai.system": "strands-agents",
+            "gen_ai.agent.name": "a", "strands.cancellation.type": "CancelledError",
+        },
+        "invoke_agent a", {s.ERROR_TYPE: "CancelledError"}, (AGENT,),
+    ),
     "crewai model": Case(
         "crewai", "call llm",
         {
@@ -328,14 +341,36 @@ def test_metrics_name_the_provider_as_the_conventions_do(seen):
 
 @pytest.mark.parametrize(
     ("written", "told"),
-    [("https://a:b@llm.corp.example:8000/v1", "llm.corp.example"), ("10.0.0.7", "10.0.0.7"), ("x://[", None)],
+    [
+        ("https://a:b@llm.corp.example:8000/v1", "llm.corp.example"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("llm.corp.example:8000", "llm.corp.example"),
+        ("[::1]:8000", "::1"),
+        ("::1", "::1"),
+        ("x://[", None),
+        ("[", None),
+    ],
 )
 def test_metrics_name_the_host_alone(seen, written, told):
-    """Some libraries write the whole URL to their spans."""
+    """Some libraries write the port to their spans, too, or the whole URL."""
     case = CASES["litellm"]
     emit(seen, Case(case.scope, case.name, {**case.said, "server.address": written}, ""))
     (duration,) = [attributes for _, name, attributes, _ in points(seen) if name == DURATION]
     assert duration.get(s.SERVER_ADDRESS) == told
+
+
+@pytest.mark.parametrize("status", [StatusCode.UNSET, StatusCode.OK])
+def test_a_span_of_a_request_that_does_not_say_ok_has_failed(seen, status):
+    """Mistral's SDK loses the errors of streams; what it makes without a request has no status."""
+    case = CASES["mistralai"]
+    said = {**case.said, "http.request.method": "POST"}
+    emit(seen, Case(case.scope, case.name, said, ""), lambda: trace.get_current_span().set_status(status))
+    failed = status is StatusCode.UNSET
+    (span,), (calls,) = seen.spans, seen.metrics[CALLS]
+    assert (span["status"], span["attributes"].get(s.ERROR_TYPE)) == (
+        ("ERROR", s.ERROR_OTHER) if failed else ("OK", None)
+    )
+    assert calls["attributes"][s.OUTCOME] == (s.FAILED if failed else s.COMPLETED)
 
 
 def test_histograms_lead_to_the_span(seen):

@@ -18,6 +18,7 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
+    Status,
     StatusCode,
     get_current_span,
     set_span_in_context,
@@ -227,6 +228,8 @@ def _complete(span: Any, emitter: Emitter) -> dict[str, Any]:
     """Add what is missing by the conventions; give all that the span says, in their words."""
     said: dict[str, Any] = span.attributes.copy()
     found = _emitters.missing(emitter, span.name, said)
+    if span.status.status_code is StatusCode.UNSET and emitter.affirms in said:
+        span._status = Status(StatusCode.ERROR)
     if span.status.status_code is StatusCode.ERROR and s.ERROR_TYPE not in said:
         found[s.ERROR_TYPE] = _error(span)
     everything = {**said, **found}

@@ -41,6 +41,7 @@ class Emitter:
         provider: the provider of ours whose hooks measure the calls of `operations`, and make no spans then.
         beneath: who answers -> the provider of ours whose hooks see the call further down, outside the span.
         infers: whether its spans of models are measured; not where the SDKs below them are seen anyway.
+        affirms: an attribute of those of its spans that say OK where all went well: they have failed if not.
     """
 
     requires: str
@@ -56,6 +57,7 @@ class Emitter:
     provider: str = ""
     beneath: Mapping[str, str] = field(default_factory=dict)
     infers: bool = True
+    affirms: str = ""
 
 
 # mcp/shared/jsonrpc_dispatcher.py has the spans of clients, mcp/server/_otel.py those of servers
@@ -102,13 +104,16 @@ AGENT_FRAMEWORK = Emitter(
     spans={"workflow.run": s.INVOKE_WORKFLOW},
     renamed={"workflow.name": s.WORKFLOW_NAME},
 )
-# strands/telemetry/tracer.py
+# strands/telemetry/tracer.py: start_multiagent_span, end_span_with_cancellation, _add_event
 STRANDS = Emitter(
     requires="strands-agents >= 1",
     scopes=("strands.telemetry.tracer",),
     default="on",
     switch="none",
     names=("chat",),
+    operations={"invoke_graph": s.INVOKE_WORKFLOW, "invoke_swarm": s.INVOKE_WORKFLOW},
+    renamed={"strands.cancellation.type": s.ERROR_TYPE},
+    content=("content",),
 )
 # crewai/telemetry/tracing/session.py: a provider of its own; handlers.py: what its spans are called
 CREWAI = Emitter(
@@ -148,12 +153,13 @@ OFFICIAL = Emitter(
     switch="the instrumentors of `opentelemetry-instrumentation-genai-*`",
     records=CALLS | RUNS | STREAMS,
 )
-# mistralai/extra/observability/otel.py
+# mistralai/extra/observability/otel.py: get_traced_response; an error of a stream is lost on the way
 MISTRALAI = Emitter(
     requires="mistralai >= 3",
     scopes=("mistralai_sdk_tracer",),
     default="off",
     switch="`MISTRAL_SDK_TELEMETRY=global`",
+    affirms="http.request.method",
 )
 # anthropic/_tracing.py: SPAN_ATTRIBUTES; lib/_tracing/_config.py: a scope per platform
 ANTHROPIC = Emitter(
@@ -225,12 +231,15 @@ def provider(said: Attributes) -> str | None:
 
 
 def host(said: Attributes) -> str | None:
-    """Give the server's host; some write its whole URL, which is not for metrics."""
+    """Give the server's host; some write its port, too, or the whole URL, which is not for metrics."""
     found = said.get(s.SERVER_ADDRESS)
-    if not isinstance(found, str) or "://" not in found:
+    if not isinstance(found, str):
+        return found
+    has_scheme, has_port = "://" in found, found.count(":") == 1 or found.startswith("[")
+    if not (has_scheme or has_port):
         return found
     try:
-        return urlsplit(found).hostname
+        return urlsplit(found if has_scheme else f"//{found}").hostname
     except ValueError:
         return None
 
