@@ -12,8 +12,8 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	mcp==1.12.4 pydantic==2.11.10 pinecone==9.0.1 qdrant-client==1.10.0
 OLDEST_FRAMEWORKS := langchain-core==0.3.15 langgraph==0.2.17 langchain-openai==0.2.6 openai==1.66.0 chromadb==1.0.0
 EMITTERS := strands-agents agent-framework-core 'mistralai >= 3'
-OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_faults.py tests/test_fuzz.py \
-	tests/test_canaries.py tests/test_content.py $(wildcard tests/test_differential*.py)
+OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_fuzz.py \
+	tests/test_content.py $(wildcard tests/test_differential*.py)
 OF_FRAMEWORKS := $(wildcard tests/providers/test_langchain*.py) tests/providers/test_chromadb.py
 FRAMEWORKS := tests/test_rag.py tests/test_bridge.py tests/test_combinations.py tests/test_frameworks_faults.py \
 	$(OF_FRAMEWORKS) tests/providers/test_mcp_native.py
@@ -21,7 +21,7 @@ OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(s
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13
 
-.PHONY: help demo rag test lint types format soak soak-engine soak-sdks pythons test-others bench bench-stack stack stack-down clean
+.PHONY: help demo rag test lint types format soak soak-memory soak-engine soak-sdks pythons test-others bench bench-stack stack stack-down clean
 
 help:
 	@echo "make demo [LIVE=1]   run a small program and look at its trace and metrics"
@@ -119,10 +119,13 @@ format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-soak: soak-engine soak-sdks
+soak: pythons test-others soak-memory soak-engine soak-sdks
 
-soak-engine: .venv/ready pythons test-others
-	$(BIN)/$(PYTEST) -m soak --ignore tests/test_sdks.py --ignore tests/test_sdks_life.py $(addprefix --ignore ,$(HARM))
+soak-memory: .venv/ready
+	$(BIN)/$(PYTEST) -m soak tests/test_memory.py tests/test_install.py tests/stack
+
+soak-engine: .venv/ready
+	$(BIN)/$(PYTEST) -m soak tests/test_fuzz.py tests/test_faults.py
 
 # What takes longest: odd data and faults of every SDK.
 soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .venv-litellm/ready .venv-emitters/ready
@@ -143,8 +146,10 @@ test-others: .venv-others/ready
 	.venv-others/bin/pytest tests/test_others.py
 
 # Every supported Python that is here, but for the one of `make test`; with CI=true a missing one is a failure.
-# Odd answers and failures of ours are the same for all of them; the large tables are for the oldest and the newest.
-BETWEEN := $(addprefix --ignore ,$(wildcard tests/test_differential*.py) tests/test_canaries.py)
+# Odd answers, failures of ours, content and the stack are the same for all of them; large tables are for the oldest and
+# the newest.
+SAME := $(addprefix --ignore ,tests/test_fuzz.py tests/test_faults.py tests/test_canaries.py tests/stack $(HARM))
+BETWEEN := $(addprefix --ignore ,$(wildcard tests/test_differential*.py))
 pythons: .venv/ready
 	@done=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	for version in $(PYTHONS); do \
@@ -160,8 +165,7 @@ pythons: .venv/ready
 		$$python -m venv --clear .venv-$$version && \
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
 		.venv-$$version/bin/pip install --quiet --editable '.[test]' 'mcp<2' && \
-		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet \
-			--ignore tests/test_fuzz.py --ignore tests/test_faults.py $(addprefix --ignore ,$(HARM)) $$spared || exit 1; \
+		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet $(SAME) $$spared || exit 1; \
 	done
 
 # Every candidate in an environment of its own, with the versions of the first for everything they share.
