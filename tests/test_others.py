@@ -34,19 +34,40 @@ def instrumentor():
 def theirs():
     instrumentor().instrument()
 
-def call():
+def call(answer=None, **more):
     if "{sdk}" == "openai":
         import ways
-        ways.client(ways.Wire(["chat"])).chat.completions.create(**ways.CHAT)
+        client = ways.client(ways.Wire([answer or "chat"]))
+        answer = client.chat.completions.create(**ways.CHAT, **more)
     else:
         import anthropic_ways
-        client = anthropic_ways.client(anthropic_ways.Wire(["messages"]), open_telemetry=False)
-        client.messages.create(**anthropic_ways.MESSAGES)
+        client = anthropic_ways.client(anthropic_ways.Wire([answer or "messages"]), open_telemetry=False)
+        answer = client.messages.create(**anthropic_ways.MESSAGES, **more)
+    if more:
+        list(answer)
+
+def fail():
+    try:
+        call("error_429")
+    except Exception as error:
+        assert error.status_code == 429
+    else:
+        raise AssertionError
 
 {steps}
 status = next(one for one in otel_genai.providers() if one.name == "{sdk}")
 scopes = [span.instrumentation_scope.name for span in seen.finished]
-print(json.dumps([scopes, status.state, status.reason]))
+told = {{}}
+data = seen._metrics.get_metrics_data()
+for scope in (data.resource_metrics[0].scope_metrics if data else ()):
+    for metric in scope.metrics:
+        for point in metric.data.data_points:
+            who = ("ours" if scope.scope.name == "otel_genai" else "theirs", metric.name)
+            kind = point.attributes.get("gen_ai.token.type")
+            value = point.sum if kind else getattr(point, "count", 0) or point.value
+            key = " ".join((*who, *([kind] if kind else [])))
+            told[key] = told.get(key, 0) + value
+print(json.dumps([scopes, status.state, status.reason, seen.spans, told]))
 """
 PACKAGES = (
     "opentelemetry.instrumentation.genai",  # the official ones
@@ -71,6 +92,12 @@ pytestmark = pytest.mark.skipif(
 
 def beside(module, sdk, steps, **environment):
     """Run a program with both, and give the spans' scopes, what became of ours, why, and what was said."""
+    (*found, _, _), said = ran(module, sdk, steps, **environment)
+    return *found, said
+
+
+def ran(module, sdk, steps, **environment):
+    """Run a program with both, and give all that is known of it then, and what was said."""
     program = textwrap.dedent(PROGRAM.format(module=module, sdk=sdk, steps=steps))
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -81,7 +108,7 @@ def beside(module, sdk, steps, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return *json.loads(done.stdout), done.stderr
+    return json.loads(done.stdout), done.stderr
 
 
 @pytest.mark.parametrize("steps", ["theirs(); ours()", "ours(); theirs()", "import {sdk}; ours(); theirs()"])
@@ -120,3 +147,36 @@ def test_instrumenting_again_looks_again(module, sdk):
     steps = "theirs(); ours(); call(); instrumentor().uninstrument(); ours(); call()"
     scopes, state, _, _ = beside(module, sdk, steps)
     assert (state, scopes.count("otel_genai")) == ("patched", 1)
+
+
+ADOPT = "seen.tracer_provider.add_span_processor(otel_genai.ContextProcessor())"
+PRICED = (
+    "otel_genai.instrument(cost=True, prices=[{'model': pattern, 'input': 1e6, 'output': 1e6} "
+    "for pattern in ('gpt*', 'claude*')])"
+)
+
+
+@pytest.mark.parametrize("calls", ["call()", "call(**STREAM)", "fail()"], ids=["whole", "streamed", "failed"])
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+def test_the_official_instrumentation_is_adopted(sdk, calls):
+    """Its one span is completed and measured once: what it counts itself is left to it, the rest is ours."""
+    stream = {"stream": True}
+    if sdk == "openai":
+        stream["stream_options"] = {"include_usage": True}
+    steps = f"{ADOPT}; theirs(); {PRICED}; {calls.replace('STREAM', str(stream))}"
+    (scopes, state, _, spans, told), _ = ran(f"opentelemetry.instrumentation.genai.{sdk}", sdk, steps)
+    (span,) = spans
+    said = span["attributes"]
+    assert (state, scopes) == ("skipped", [f"opentelemetry.instrumentation.genai.{sdk}"])
+    assert span["name"] == f"chat {said['gen_ai.request.model']}"
+    assert (told["ours otel_genai.calls"], told["theirs gen_ai.client.operation.duration"]) == (1, 1)
+    assert "ours gen_ai.client.operation.duration" not in told
+    assert not [key for key in told if key.startswith("ours gen_ai.client.token")]
+    assert not [key for key in said if key.endswith(("messages", "instructions"))]
+    if "fail" in calls:
+        assert (span["status"], said["otel_genai.outcome"]) == ("ERROR", "failed")
+        assert said["error.type"]
+        return
+    tokens = said["gen_ai.usage.input_tokens"] + said["gen_ai.usage.output_tokens"]
+    assert told["theirs gen_ai.client.token.usage input"] == said["gen_ai.usage.input_tokens"]
+    assert said["gen_ai.usage.cost.amount"] == tokens == told["ours gen_ai.client.cost.usd"]

@@ -121,7 +121,8 @@ CREWAI = Emitter(
     scopes=("crewai",),
     default="private",
     switch="`CREWAI_TRACING_ENABLED`",
-    names=("execute crew", "execute agent", "execute lite agent", "call tool", "call llm"),
+    names=("execute crew", "execute flow", "execute agent", "execute lite agent", "call tool", "call llm"),
+    content=("crewai.", s.AGENT_DESCRIPTION),
     infers=False,
 )
 # litellm/integrations/opentelemetry.py: _start_primary_span, set_attributes; otel/model/semconv.py
