@@ -11,7 +11,7 @@ OLDEST := openai==1.66.0 anthropic==0.51.0 google-genai==1.8.0 boto3==1.34.116 a
 	cohere==5.20.0 groq==0.13.0 together==2.0.0 huggingface_hub==0.30.0 ollama==0.5.3 \
 	mcp==1.12.4 pydantic==2.11.10 pinecone==9.0.1 qdrant-client==1.10.0
 OLDEST_FRAMEWORKS := langchain-core==0.3.15 langgraph==0.2.17 langchain-openai==0.2.6 openai==1.66.0 chromadb==1.0.0
-EMITTERS := strands-agents agent-framework-core 'mistralai >= 3'
+EMITTERS := strands-agents agent-framework-core 'mistralai >= 3' crewai
 OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tests/test_streams.py tests/test_fuzz.py \
 	tests/test_content.py $(wildcard tests/test_differential*.py)
 OF_FRAMEWORKS := $(wildcard tests/providers/test_langchain*.py) tests/providers/test_chromadb.py

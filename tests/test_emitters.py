@@ -9,7 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -528,3 +533,80 @@ def test_content_of_mistral_is_masked(streamed):
         said = texts(seen)
     assert "[plant]" in said
     assert "artichoke" not in said
+
+
+# --- crewAI ----------------------------------------------------------------------------------------------
+
+needs_crewai = there("crewai", "crewai")
+CREW = """
+import json, sys
+import crewai
+from crewai.telemetry.tracing.session import telemetry_session
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+import otel_genai
+from test_bridge import watched
+from test_emitters import OURS, told
+
+SECRET = sys.argv[1]
+
+class Fake(crewai.BaseLLM):
+    fails: bool = False
+
+    def call(self, messages, **_):
+        if self.fails:
+            raise LookupError(SECRET)
+        return f"Final Answer: At nine, {SECRET}"
+
+def run(fails):
+    with watched(disabled="openai", mask=["email"]) as seen:
+        processors = [otel_genai.ContextProcessor(), SimpleSpanProcessor(seen._spans)]
+        with telemetry_session("k1", "house", processors=processors):
+            model = Fake(model="gpt-4o-mini", fails=fails)
+            agent = crewai.Agent(role="keeper", goal=f"Help {SECRET}", backstory=SECRET, llm=model)
+            task = crewai.Task(description=f"When? {SECRET}", expected_output="a time", agent=agent)
+            crew = crewai.Crew(agents=[agent], tasks=[task], name="house")
+            try:
+                crew.kickoff(inputs={"who": SECRET})
+            except LookupError:
+                assert fails
+        found = {name: count for (scope, name), count in told(seen).items() if scope == OURS}
+        return seen.spans, found
+
+print(json.dumps([run(False), run(True)]))
+"""
+
+
+@needs_crewai
+@pytest.mark.timeout(180)  # what it imports takes a while
+def test_a_crew_whose_spans_a_program_takes(tmp_path):
+    """Its own provider can be given our processor: its spans are adopted, and all that they say is masked."""
+    done = subprocess.run(
+        [sys.executable, "-c", CREW, SECRET],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+            "HOME": str(tmp_path),
+            "CREWAI_STORAGE_DIR": str(tmp_path),
+            "CREWAI_DISABLE_TELEMETRY": "true",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (spans, found), (failed, counted) = json.loads(done.stdout.splitlines()[-1])
+    named = {span["attributes"][s.OPERATION_NAME]: span["name"] for span in spans}
+    key = next(span["attributes"][s.AGENT_NAME] for span in spans if s.AGENT_NAME in span["attributes"])
+    assert named == {
+        "execute_task": "execute task",
+        s.INVOKE_AGENT: f"invoke_agent {key}",
+        s.INVOKE_WORKFLOW: "invoke_workflow house",
+    }
+    assert found == {AGENT: 1, WORKFLOW: 1}
+    assert {span["attributes"].get(s.ERROR_TYPE) for span in failed} == {s.ERROR_OTHER}
+    assert counted == {AGENT: sum("invoke_agent" in span["name"] for span in failed), WORKFLOW: 1}
+    for said in (json.dumps(spans), json.dumps(failed)):
+        assert "[email]" in said
+        assert SECRET not in said
