@@ -178,6 +178,10 @@ CASES = {
         },
         "chat gpt-4o-mini", {s.USAGE_REASONING_OUTPUT_TOKENS: 1}, (), CLIENT,
     ),
+    "crewai lite agent": Case(
+        "crewai", "execute lite agent", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a"},
+        "invoke_agent a", {}, (AGENT,), CLIENT,
+    ),
     "crewai crew": Case(
         "crewai", "execute crew", {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "c"},
         "invoke_workflow c", {}, (WORKFLOW,),

@@ -271,7 +271,8 @@ def _measure(span: Native, adopted: Adopted, found: dict[str, Any], late: bool) 
     elif operation in s.OPERATIONS and not (operation in s.MODEL_CALLS and _is_told(adopted, found)):
         if adopted.asked is not None and operation in s.INFERENCE:
             adopted.asked.claim()  # this is what a framework has said that it will ask
-        meters = _meters(active(), emitter, operation, remote=span.kind is SpanKind.CLIENT)
+        remote = span.kind is SpanKind.CLIENT and not emitter.local
+        meters = _meters(active(), emitter, operation, remote=remote)
         more = _record(meters, found, operation, _seconds(span), set_span_in_context(span, Context()))
         if not late:
             _write(span, {key: value for key, value in more.items() if key not in found}, span.name)

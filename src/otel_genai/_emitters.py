@@ -41,6 +41,7 @@ class Emitter:
         provider: the provider of ours whose hooks measure the calls of `operations`, and make no spans then.
         beneath: who answers -> the provider of ours whose hooks see the call further down, outside the span.
         infers: whether its spans of models are measured; not where the SDKs below them are seen anyway.
+        local: whether its agents run in this process, whatever the kinds of their spans say.
         affirms: an attribute of those of its spans that say OK where all went well: they have failed if not.
     """
 
@@ -57,6 +58,7 @@ class Emitter:
     provider: str = ""
     beneath: Mapping[str, str] = field(default_factory=dict)
     infers: bool = True
+    local: bool = False
     affirms: str = ""
 
 
@@ -124,6 +126,7 @@ CREWAI = Emitter(
     names=("execute crew", "execute flow", "execute agent", "execute lite agent", "call tool", "call llm"),
     content=("crewai.", s.AGENT_DESCRIPTION),
     infers=False,
+    local=True,
 )
 # litellm/integrations/opentelemetry.py: _start_primary_span, set_attributes; otel/model/semconv.py
 LITELLM = Emitter(
