@@ -137,6 +137,41 @@ def test_a_models_other_names_are_known_with_it(costs):
     assert s.USAGE_COST_AMOUNT in known(costs, WHO).tell(CALL, WHO, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [
+        ("claude-haiku-4-5-20251001", (1000 * 1.0 + 200 * 5.0) / 1e6),
+        ("claude-3-haiku-20240307", (1000 * 0.25 + 200 * 1.25) / 1e6),
+        ("nobody-knows-it", None),
+    ],
+)
+def test_a_model_that_nobody_asked_for_is_priced_at_once(costs, books, monkeypatch, answered, expected):
+    """By its own name, which the table has no list of; once, and nothing waits, as the table is there."""
+    found = []
+    monkeypatch.setattr(
+        _prices.Table, "find", lambda *args, own=_prices.Table.find: found.append(args[2]) or own(*args)
+    )
+    who = {**WHO, s.PROVIDER_NAME: "anthropic", s.REQUEST_MODEL: "claude-haiku-4-5"}
+    known(costs, {name: who[name] for name in (s.PROVIDER_NAME, s.REQUEST_MODEL)})
+    monkeypatch.setattr(costs, "_later", None)
+    for _ in range(3):
+        told = costs.tell({**CALL, **who, s.RESPONSE_MODEL: answered}, WHO, 1.0)
+        assert told.get(s.USAGE_COST_AMOUNT) == pytest.approx(expected)
+    assert found == ["claude-haiku-4-5", answered]
+    assert sum(books[s.UNPRICED].values()) == (3 if expected is None else 0)
+
+
+def test_a_look_up_that_fails_at_once_is_told_and_ends_no_call(books, monkeypatch):
+    """It is ours, in the caller's thread."""
+    told = []
+    costs = known(_cost.Costs(books.counter, fail=told.append), {**WHO, s.REQUEST_MODEL: "gpt-4o"})
+    monkeypatch.setattr(_prices.Table, "find", lambda *args: 1 / 0)
+    found = {**CALL, s.REQUEST_MODEL: "gpt-4.1", s.RESPONSE_MODEL: "gpt-4.1-2025-04-14"}
+    assert [costs.tell(found, WHO, 1.0) for _ in range(2)] == [{}, {}]
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    assert list(books[s.UNPRICED].values()) == [2]
+
+
 def test_the_standard_tier_is_no_other_price(costs):
     """What is expected before the answer names a tier holds for the answer."""
     found = {**CALL, s.OPENAI_RESPONSE_SERVICE_TIER: "default"}
@@ -456,12 +491,11 @@ def test_prices_are_looked_up_anew_when_they_change():
 
 
 def test_a_price_that_is_over_is_not_used(costs, books):
-    """The call waits for the new one."""
+    """The new one is, at once."""
     known(costs)
     for key, rates in costs._rates.items():
         costs._rates[key] = _prices.Rates(rates.source, rates.steps, until=time.time() - 10, second=9.0)
-    assert costs.tell(CALL, WHO, 1.0) == {}
-    costs.settle()
+    assert costs.tell(CALL, WHO, 1.0)[s.USAGE_COST_AMOUNT] == pytest.approx(0.00027)
     assert sum(books[s.COST].values()) == pytest.approx(0.00027)
 
 

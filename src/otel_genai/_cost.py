@@ -1,8 +1,8 @@
 """What calls cost: told at once where a model's prices are known, and a moment later where they are not.
 
 Prices are looked up by a thread of their own, which begins with the first call that wants one: neither the
-program's start nor a call waits for the table. Until a model's prices are there, its calls are kept, and
-counted when they are.
+program's start nor a call waits for the table. Until it is there, calls are kept, and counted when it is;
+from then on a model that nobody asked for by its name, as a dated one that answers, is looked up at once.
 """
 
 from __future__ import annotations
@@ -132,14 +132,20 @@ class Costs:
             mine = _pricelist.find(self._own, key[0], key[1:3])
             if mine is not None:
                 rates = self._keep(key, mine)
-        if rates is _UNSEEN or (rates is not None and rates.until <= began):
-            usage = {name: found[name] for name in _KEPT_KEYS if name in found}
-            if len(self._late) < LATE:
-                self._later(key, began, Ended(usage, dimensions, seconds, context, further))
-            else:
-                self._count(None, Ended(usage, dimensions, seconds, context, further))
+        ended = Ended(found, dimensions, seconds, context, further)
+        if _is_wanting(rates, began):
+            if self._table is None:
+                return self._wait(key, began, ended)
+            rates = self._current(key, began)  # 0.1 ms, once for each name: it is the import that takes long
+        return self._count(rates, ended)
+
+    def _wait(self, key: Key, began: float, ended: Ended) -> dict[str, Any]:
+        """Keep a call, and no more of it than is needed, until the table is there."""
+        ended.usage = {name: ended.usage[name] for name in _KEPT_KEYS if name in ended.usage}
+        if len(self._late) < LATE:
+            self._later(key, began, ended)
             return {}
-        return self._count(rates, Ended(found, dimensions, seconds, context, further))
+        return self._count(None, ended)
 
     def _keep(self, key: Key, rates: _prices.Rates | None) -> _prices.Rates | None:
         if len(self._rates) >= KEPT:
@@ -231,15 +237,20 @@ class Costs:
             self._wake()  # one came in between
 
     def _price(self, key: Key, began: float, ended: Ended | None) -> None:
-        rates = self._rates.get(key, _UNSEEN)
-        if rates is _UNSEEN or (rates is not None and rates.until <= began):
-            rates = self._attempt(self._look_up, key, began)
-            self._rates[key] = rates  # of a look-up that failed, too: once is enough
+        rates = self._current(key, began)
         if ended is not None:
             self._attempt(self._count, rates, ended)
 
+    def _current(self, key: Key, began: float) -> _prices.Rates | None:
+        """Give a model's rates, looked up where they are not known or hold no more."""
+        rates: _prices.Rates | None = self._rates.get(key, _UNSEEN)
+        if _is_wanting(rates, began):
+            rates = self._attempt(self._look_up, key, began)
+            self._rates[key] = rates  # of a look-up that failed, too: once is enough
+        return rates
+
     def _attempt(self, what: Callable[..., Any], *args: Any) -> Any:
-        """Do what is ours, in a thread where nobody else would catch its failure."""
+        """Do what is ours: in our thread nobody else would catch its failure, and no call ends by it."""
         try:
             return what(*args)
         except Exception as error:  # noqa: BLE001 (the guard)
@@ -319,6 +330,11 @@ def _key(found: Mapping[str, Any]) -> Key | None:
     if not isinstance(tier, str) or tier in _STANDARD:
         tier = None
     return provider, model, asked if isinstance(asked, str) else model, tier
+
+
+def _is_wanting(rates: _prices.Rates | None, began: float) -> bool:
+    """Whether rates are to be looked up, for a call of that time."""
+    return rates is _UNSEEN or (rates is not None and rates.until <= began)
 
 
 def _has_usage(usage: Mapping[str, Any]) -> bool:
