@@ -125,7 +125,7 @@ def test_a_program_logs_to_a_file_and_the_report_reads_it(tmp_path, monkeypatch,
     monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text()))
     assert cli.main(["report", "-"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("1 calls in 1 traces")
+    assert shown.startswith("1 call in 1 trace,")
     assert "chat toy toy-1" in shown
 
 
@@ -185,6 +185,24 @@ def test_a_report_tells_scores_and_what_has_no_price():
     report = _report.read(lines)
     assert report.scores == {"helpful": {"results": 2, "mean": 0.5, "labels": {"yes": 1, "no": 1}}}
     assert report.unpriced == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (1, ["1 call in 1 trace,", "1 call of a model has tokens, but no price on its line."]),
+        (2, ["2 calls in 1 trace,", "2 calls of models have tokens, but no price on their lines."]),
+        (1, ["\n1 line is no JSON and was left out."]),
+        (2, ["2 lines are no JSON and were left out."]),
+    ],
+)
+def test_a_report_says_one_and_more(tmp_path, capsys, times, said):
+    """A price can be unknown, or known too late for the line: what is said holds for both."""
+    path = tmp_path / "app.log"
+    path.write_text(f"{call(1.0, gen_ai__usage__input_tokens=3)}\nno json\n" * times)
+    assert cli.main(["report", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert [words for words in said if words not in shown] == []
 
 
 def test_a_report_of_nothing(tmp_path, capsys):

@@ -208,7 +208,8 @@ def show(report: Report, console: Console | None = None) -> None:
     """Print it for people."""
     out = console or Console()
     between = f", {report.first} to {report.last}" if report.calls else ""
-    out.print(f"[bold]{report.calls:,} calls[/] in {report.traces:,} traces{between}", highlight=False)
+    calls, traces = _many(report.calls, "call"), _many(report.traces, "trace")
+    out.print(f"[bold]{calls}[/] in {traces}{between}", highlight=False)
     if report.groups:
         out.print("", _groups(report.groups))
     outcomes: Counter[str] = Counter()
@@ -223,9 +224,16 @@ def show(report: Report, console: Console | None = None) -> None:
         if table.row_count:
             out.print(f"\n[bold]{title}[/]", table)
     if report.unpriced:
-        out.print(f"\n{report.unpriced:,} calls of models told tokens, but have no price.", style="dim")
+        told = _many(report.unpriced, "call of a model has", "calls of models have")
+        lines = "its line" if report.unpriced == 1 else "their lines"
+        out.print(f"\n{told} tokens, but no price on {lines}.", style="dim")
     if report.unread:
-        out.print(f"\n{report.unread:,} lines are no JSON and were left out.", style="dim")
+        left = _many(report.unread, "line is no JSON and was", "lines are no JSON and were")
+        out.print(f"\n{left} left out.", style="dim")
+
+
+def _many(count: int, one: str, more: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _table(*columns: str) -> Table:
