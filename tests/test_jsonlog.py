@@ -215,6 +215,28 @@ def test_a_report_of_nothing(tmp_path, capsys):
     assert "No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [[], ["--json"]])
+@pytest.mark.parametrize("line", ["INFO: started", '{"level": "info", "msg": "started"}', "[1]"])
+def test_a_report_of_another_log_says_which_one_to_give(tmp_path, capsys, line, option):
+    """It would be of no call, and all the same a success."""
+    path = tmp_path / "other.log"
+    path.write_text(f"{line}\n\n" * 15)
+    assert cli.main(["report", str(path), *option]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for words in (str(path), "none of its lines (15)", 'otel_genai.jsonlog.start("calls.log")'):
+        assert words in shown.err
+
+
+def test_a_log_without_calls_is_no_other_log(tmp_path, capsys):
+    """The program has called no model yet."""
+    path = tmp_path / "app.log"
+    record = logging.makeLogRecord({"msg": "started", "name": "app", "levelname": "INFO"})
+    path.write_text(f"Uvicorn running\n{jsonlog.JsonFormatter().format(record)}\n")
+    assert cli.main(["report", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("0 calls in 0 traces\n")
+
+
 def test_the_command_knows_every_grouping():
     """The parser's list is that of the report."""
     assert tuple(_report.GROUPS) == cli.GROUPS

@@ -27,6 +27,8 @@ FENCE = 3.0
 SHOWN = 10
 NONE = "-"
 _TARGETS = (s.REQUEST_MODEL, s.RESPONSE_MODEL, s.TOOL_NAME, s.AGENT_NAME, s.WORKFLOW_NAME, s.DATA_SOURCE_ID)
+_LOGGED = {"time", "level", "logger", "message"}
+"""What each line of `jsonlog` has."""
 
 
 @dataclass(slots=True)
@@ -62,9 +64,14 @@ class Outlier:
 
 @dataclass(slots=True)
 class Report:
-    """What a file says; times are those of the first and the last call, as written in it."""
+    """What a file says; times are those of the first and the last call, as written in it.
+
+    Of its lines, those are known that `jsonlog` writes, and those are unread that are no JSON object.
+    """
 
     calls: int = 0
+    lines: int = 0
+    known: int = 0
     unread: int = 0
     unpriced: int = 0
     traces: int = 0
@@ -91,6 +98,9 @@ def read(lines: Iterable[str], by: str = "model") -> Report:
             scores[str(line[s.EVALUATION_NAME])].append(line)
         elif s.OPERATION_NAME in line and isinstance(line.get(DURATION), (int, float)):
             calls.append(line)
+        elif not line.keys() >= _LOGGED:
+            continue
+        report.known += 1
     _count(report, calls)
     grouped: dict[str, list[Line]] = defaultdict(list)
     for call in calls:
@@ -107,6 +117,7 @@ def _objects(lines: Iterable[str], report: Report) -> Iterator[Line]:
     for text in lines:
         if not text.strip():
             continue
+        report.lines += 1
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):

@@ -108,8 +108,17 @@ def _report(arguments: argparse.Namespace) -> int:
             report = read(lines, arguments.by)
     except OSError as error:
         return _failed(f"otel-genai report: {arguments.file}: {error.strerror}")
+    if report.lines and not report.known:
+        what = f"none of its lines ({report.lines:,}) is of otel_genai.jsonlog"
+        return _failed(f"otel-genai report: {arguments.file}: {what}; {_LOGGING}")
     (print_json if arguments.json else show)(report)
     return 0
+
+
+_LOGGING = (
+    "have the program call otel_genai.configure(), "
+    'then otel_genai.jsonlog.start("calls.log"), and give that file'
+)
 
 
 def _opened(name: str) -> AbstractContextManager[Iterable[str]]:
