@@ -32,7 +32,7 @@ import otel_genai
 import toy
 from faults import ASKED_FOR, GUARD, PACKAGE, Harm, Probe, Target, counted, forget, replaced, walk
 from framework_scenes import SCENES, outcome
-from otel_genai import _guard, _judging, _patching, _runs, _shared, _telemetry, judges, testing
+from otel_genai import _guard, _judging, _patching, _run, _runs, _shared, _telemetry, judges, testing
 from otel_genai import semconv as s
 from otel_genai.providers import langchain
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of old functions, and of st
 
 BESIDE = sorted(Path(str(langchain.__file__)).parent.glob("_langchain_*.py"))
 MODULES = [
-    _runs, _shared, langchain, *(importlib.import_module(f"{PACKAGE}.{path.stem}") for path in BESIDE),
+    _run, _runs, _shared, langchain, *(importlib.import_module(f"{PACKAGE}.{path.stem}") for path in BESIDE),
     _judging, judges,
 ]  # fmt: skip
 TARGETS = walk(MODULES)
@@ -50,7 +50,7 @@ LEAVES = "it is what leaves a run's context"
 KNOWN: dict[str, tuple[str, ...]] = {
     GUARD: ("_runs.Runs.safely", "providers.langchain._callback.tell", "_judging.Judging._work"),
     "what it was to await never is, and Python says so": ("_judging._awaited",),
-    LEAVES: ("_runs._Open.leave", "_shared.Shared.end"),
+    LEAVES: ("_run.Open.leave", "_shared.Shared.end"),
     ASKED_FOR: (
         "_runs.Runs.close", "providers.langchain.attach.detach",
         "_judging.Judging.__init__", "_judging.Judging.forget", "_judging.settle",
@@ -65,8 +65,8 @@ UNREACHED = {
         "it tells of a fault, and is come across where one is made": (
             "_runs.Runs._hurt", "_judging.Judging._complain", "_judging.Judging._failed",
         ),
-        "a forked process calls it: tests/test_runs.py": ("_runs._Open.forget", "_runs.Runs.forget"),
-        "it runs when the program ends: tests/test_runs.py": ("_runs._Open.stop",),
+        "a forked process calls it: tests/test_runs.py": ("_run.Open.forget", "_runs.Runs.forget"),
+        "it runs when the program ends: tests/test_runs.py": ("_run.Open.stop",),
         "tests ask for it": ("_runs.Runs.__len__",),
         "of what MCP tells: tests/providers/test_mcp.py": ("_runs.Runs.measure",),
     }.items()

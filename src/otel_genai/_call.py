@@ -200,6 +200,10 @@ class Call:
         else:
             self._end(s.CANCELLED if _is_cancelling() else s.STOPPED, answer)
 
+    def cancelled(self) -> None:
+        """End: the task was cancelled, and nobody could see it."""
+        self._end(s.CANCELLED, None)
+
     def forget(self) -> None:
         """End without a word: after a fork, it is the parent's to tell."""
         self.open.clear()

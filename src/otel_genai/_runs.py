@@ -6,9 +6,10 @@ ours is around that code. Parents are found by the framework's ids, not by the c
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
-from time import perf_counter, time_ns
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -20,94 +21,13 @@ from otel_genai import _context, _guard, _others, _shared
 from otel_genai import semconv as s
 from otel_genai._bound import Bound
 from otel_genai._call import Call
-from otel_genai._nesting import Asked
+from otel_genai._run import Group, Open
 from otel_genai._telemetry import Telemetry
 from otel_genai.spec import Attributes, Operation, Request, Run
 
 MOST = 10_000
 """How many runs may be open at once: a framework that does not tell of an end must not fill the memory."""
 _OWN = frozenset({__name__, _guard.__name__})
-
-
-class _Open:
-    """A run that has begun: its call, if it has one, and the context of what runs within."""
-
-    __slots__ = (
-        "__weakref__", "above", "call", "context", "group", "is_asked", "is_quiet", "is_step", "note",
-        "place", "request", "scope", "sdk", "shared", "started", "times",
-    )  # fmt: skip
-
-    def __init__(self, run: Run, above: _Open | None, context: Context, place: tuple[int, Any]) -> None:
-        """Begin within another one, if that is known, and in a context."""
-        scope = _context.current(context)
-        self.note = run.note
-        self.sdk = run.sdk
-        self.above = above
-        self.context = context
-        self.scope = scope
-        self.place = place
-        """The frame that called: it may begin several runs, one beside the other."""
-        self.is_quiet = (scope is not None and scope.suppressed) or _context.suppressed(context)
-        if above is not None and above.is_quiet:
-            self.is_quiet = True
-        self.call: Any = None
-        self.shared: _shared.Shared | None = None
-        self.request: Request | None = None
-        self.group: _Group | None = None
-        self.is_asked = False
-        self.is_step = False
-        """Whether a generator's body goes on from here: what it yields must not find this context."""
-        self.started = perf_counter(), time_ns()
-        self.times: list[float] = []
-
-    def enter(self, context: Context) -> None:
-        """Have what runs from now on be within."""
-        self.shared = _shared.Shared(otel.get_current(), context, self)
-        self.shared.enter()
-
-    def leave(self) -> None:
-        """Have nothing more be within."""
-        if self.shared is not None:
-            self.shared.end()
-
-    def stop(self) -> None:
-        """End with the program."""
-        self.call.abandoned()
-
-    def forget(self) -> None:
-        """Leave it to the process that began it."""
-        self.call.forget()
-
-
-class _Group:
-    """Models that are asked together: whichever call comes first answers the first of them."""
-
-    def __init__(self, size: int, around: Asked | None) -> None:
-        """Begin within what has been asked before, if that is still waited for."""
-        self.size = size
-        self.members: list[_Open] = []
-        self._around = around
-
-    def close(self) -> None:
-        """Wait no more: all have been asked when the first of them has ended."""
-        for member in self.members:
-            member.leave()
-            if member.scope is not None and member.scope.asked is self:
-                member.scope.asked = None
-                member.scope.close()
-
-    def claim(self) -> None:
-        """Take note that a model is asked: it is what a model of models has asked, too."""
-        for member in self.members:
-            if not member.is_asked:
-                member.is_asked = True
-                break
-        self.told()
-
-    def told(self) -> None:
-        """Take note that one of the models is told of by itself."""
-        if self._around is not None:
-            self._around.claim()
 
 
 class Runs:
@@ -119,7 +39,7 @@ class Runs:
         self._provider = provider
         self._who = (provider, "run")
         self._bound: dict[tuple[int, SpanKind], Bound] = {}
-        self._runs: dict[Any, _Open] = {}
+        self._runs: dict[Any, Open] = {}
         self._has_looked = False
         self.active = True
         self.through: frozenset[str] = _OWN
@@ -146,12 +66,22 @@ class Runs:
             return None
         return frame.f_locals.get("self")
 
+    def manager(self, modules: str, functions: frozenset[str]) -> Any:
+        """Give the object whose method has called back, if a function of these has called that method."""
+        inner, frame = self._frames()
+        if inner is None or frame is None or frame.f_code.co_name not in functions:
+            return None
+        is_one = str(frame.f_globals.get("__name__")).startswith(modules)
+        return inner.f_locals.get("self") if is_one else None
+
     def begin(self, run: Any, parent: Any, what: Run) -> None:
         """Begin a run: with a span if it is an operation, and make it current for what runs within."""
         if not self._is_on():
             return
         frame = self._frame()
         opened = self._opened(run, parent, what, (id(frame), frame.f_code if frame else None))
+        if what.keeper is not None:
+            opened.watch(run, what.keeper, functools.partial(self.safely, self._lost, run))
         operation = what.operation
         if operation is not None and not opened.is_quiet:
             if operation.name in s.INFERENCE:
@@ -233,20 +163,35 @@ class Runs:
             self.active = self.active and not _others.stand_down(self._provider)
         return self.active and self._who not in self._telemetry.off
 
-    def _opened(self, run: Any, parent: Any, what: Run, place: tuple[int, Any]) -> _Open:
+    def _opened(self, run: Any, parent: Any, what: Run, place: tuple[int, Any]) -> Open:
         """Find where a run begins: within its parent, and in what the program has put between the two."""
-        here = _shared.actual(otel.get_current())
+        here = self._here()
         above = self._runs.get(parent)
         if above is None:
             while isinstance(here, _shared.Shared) and _is_beside(here.owner, place):
                 here = _shared.actual(here.around)
         elif not _is_within(here, above):
             here = above.context
-        opened = self._runs[run] = _Open(what, above, here, place)
+        opened = self._runs[run] = Open(what, above, here, place)
         if len(self._runs) > MOST:
             for oldest in list(self._runs)[: max(1, MOST // 10)]:
                 self._stop(oldest)
         return opened
+
+    def _here(self) -> Context:
+        """Give the current context; a run that is over although nobody has told so is not in it."""
+        here = _shared.actual(otel.get_current())
+        while isinstance(here, _shared.Shared) and isinstance(here.owner, Open) and here.owner.is_over():
+            owner = here.owner
+            for run in [run for run, opened in self._runs.items() if opened is owner]:
+                self._lost(run)
+            owner.leave()
+            here = _shared.actual(otel.get_current())
+        return here
+
+    def _lost(self, run: Any, _: object = None) -> None:
+        """End a run whose end the framework does not tell: no framework tells of every cancellation."""
+        self._end(run, Call.cancelled)
 
     def _stop(self, run: Any) -> None:
         self._end(run, lambda call: call.abandoned(), is_told=False)
@@ -258,16 +203,16 @@ class Runs:
             self._bound[id(operation), kind] = found
         return found
 
-    def _ask(self, opened: _Open, what: Run, operation: Operation, frame: FrameType | None) -> None:
+    def _ask(self, opened: Open, what: Run, operation: Operation, frame: FrameType | None) -> None:
         """Wait for the call of a model: it has a span where it is seen, and else this is it, in the end."""
         opened.request = _request(what, operation)
         scope = _context.current(otel.get_current())
         asked = scope.asked if scope is not None else None
-        if isinstance(asked, _Group) and len(asked.members) < asked.size:
+        if isinstance(asked, Group) and len(asked.members) < asked.size:
             opened.group = asked
             asked.members.append(opened)
             return
-        group = opened.group = _Group(what.size, asked)
+        group = opened.group = Group(what.size, asked)
         group.members.append(opened)
         scope = _context.Scope(opened.scope, what.shared)
         scope.asked = group
@@ -280,24 +225,28 @@ class Runs:
         opened = self._runs.get(run)
         if opened is None:
             return
+        for within in tuple(opened.below):
+            if within in self._runs and self._runs[within].is_over():
+                self._lost(within)
         if opened.group is not None:
             opened.group.close()
         opened.leave()
         del self._runs[run]
+        opened.watched(run, ends=True)
         if opened.call is not None:
             _guard.drop(opened.call)
             how(opened.call)
         elif opened.request is not None and is_told and self._is_to_tell(opened):
             how(self._told(opened, opened.request))
 
-    def _is_to_tell(self, opened: _Open) -> bool:
+    def _is_to_tell(self, opened: Open) -> bool:
         """Whether nobody else has told of a model that was asked; a model of models is told of herewith."""
         if opened.is_asked or opened.group is None:
             return False
         opened.group.told()
         return not (opened.sdk and _others.at_work(opened.sdk))
 
-    def _told(self, opened: _Open, request: Request) -> Call:
+    def _told(self, opened: Open, request: Request) -> Call:
         """Tell a call of a model that nobody has seen."""
         request.stream = bool(opened.times)
         bound = self._bind(request.operation, SpanKind.CLIENT)
@@ -314,10 +263,15 @@ class Runs:
 
     def _frame(self) -> FrameType | None:
         """Give the frame that called the framework's callbacks."""
+        return self._frames()[1]
+
+    def _frames(self) -> tuple[FrameType | None, FrameType | None]:
+        """Give the outermost frame of the callbacks, and the one that called them."""
+        inner: FrameType | None = None
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_globals.get("__name__") in self.through:
-            frame = frame.f_back
-        return frame
+            inner, frame = frame, frame.f_back
+        return inner, frame
 
 
 def _request(what: Run, operation: Operation) -> Request:
@@ -342,17 +296,17 @@ def _is_generator(frame: FrameType | None) -> bool:
 
 def _is_beside(owner: object, place: tuple[int, Any]) -> bool:
     """Whether a run is an outermost one that was begun by the very same code."""
-    return isinstance(owner, _Open) and owner.above is None and owner.place == place
+    return isinstance(owner, Open) and owner.above is None and owner.place == place
 
 
-def _is_within(here: Context, above: _Open) -> bool:
+def _is_within(here: Context, above: Open) -> bool:
     """Whether a context is that of a run, or of what the program has put within it."""
     scope = _context.current(here)
     while scope is not None and scope is not above.scope:
         scope = scope.parent
     if scope is not above.scope or not isinstance(here, _shared.Shared):
         return scope is above.scope
-    run: _Open | None = above
+    run: Open | None = above
     while run is not None and run is not here.owner:
         run = run.above
     return run is not None

@@ -153,6 +153,8 @@ class Run:
         size: how many models are asked together.
         sdk: the provider whose SDK asks the model: where others tell of that, it is told already.
         note: whatever the provider wants to find again, at what runs within.
+        keeper: what the framework lets go of when the run is over: where nobody has told of its end by then,
+            it was cancelled.
     """
 
     operation: Operation | None = None
@@ -164,6 +166,7 @@ class Run:
     size: int = 1
     sdk: str | None = None
     note: Any = None
+    keeper: Any = None
 
 
 class Runs(Protocol):
@@ -186,6 +189,9 @@ class Runs(Protocol):
         Args:
             modules: what the names of the modules begin with.
         """
+
+    def manager(self, modules: str, functions: frozenset[str]) -> Any:
+        """Give the object whose method has called back, if a function of these has called that method."""
 
     def begin(self, run: Any, parent: Any, what: Run) -> None:
         """Begin a run, and make it current for what runs within; a model's waits for the call of its SDK."""

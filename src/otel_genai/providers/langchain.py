@@ -36,6 +36,8 @@ GRAPHS = "langgraph.pregel"
 BUBBLE = "GraphBubbleUp"
 """LangGraph's class of exceptions that are none, but its way of handing control upwards."""
 INTERRUPT = "GraphInterrupt"
+UNTOLD = frozenset({"run", "arun", "invoke", "ainvoke", "agenerate"})
+"""LangChain's methods of tools, retrievers and models that do not tell of every end: not of cancellations."""
 THROUGH = frozenset({"langchain_core.callbacks.manager", "otel_genai.providers.langchain"})
 
 # --- Chains, graphs and agents ---------------------------------------------------------------------------
@@ -175,6 +177,8 @@ def begin(runs: Runs, what: Run, told: Mapping[str, Any]) -> None:
     above = runs.note(told.get("parent_run_id"))
     part = what.note or within(metadata(told), above)
     what.shared = changed(part, above)
+    if what.operation is not None and what.operation.name not in (s.INVOKE_WORKFLOW, s.INVOKE_AGENT):
+        what.keeper = runs.manager("langchain_core.", UNTOLD)
     # What a step says is known to nobody: it has nothing that could carry it.
     what.note = above if what.operation is None and above is not None else part
     runs.begin(told["run_id"], told.get("parent_run_id"), what)
