@@ -183,8 +183,10 @@ def test_what_a_graph_cancels_beside_a_failure_ends_with_it():
         for node in (lazy, bad):
             graph.add_node(node.__name__, node)
             graph.add_edge(START, node.__name__)
+        made = graph.compile()
+        made.name = "pair"
         with pytest.raises(LookupError):
-            await graph.compile(name="pair").ainvoke({"messages": [("user", "x")]})
+            await made.ainvoke({"messages": [("user", "x")]})
 
     with capture("langchain") as seen:
         asyncio.run(work())
