@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from opentelemetry import context as otel
@@ -15,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 import otel_genai
 import toy
 from child import program
-from otel_genai import _evaluation, _telemetry, testing
+from otel_genai import _answers, _evaluation, _telemetry, testing
 from otel_genai import semconv as s
 from toy import CLIENTS, AsyncClient, Client, ask, drain
 
@@ -42,7 +45,8 @@ def lenient(monkeypatch):
 @pytest.fixture(autouse=True)
 def _nothing_before():
     """Know of no answer from the test before, and leave no context behind."""
-    _evaluation._answers.last.set(None)
+    _answers.last.set(None)
+    _evaluation._say_lost.cache_clear()
     before = otel.get_current()
     yield
     assert otel.get_current() is before
@@ -193,6 +197,26 @@ def test_nonsense_is_nobody_s(seen, of):
     assert len(points(seen, COUNTS)) == 1
 
 
+@pytest.mark.parametrize("of", ["", " ", {}, {"traceparent": ""}, "a\0b", "x" * 5000])
+def test_a_lost_reference_is_said_once(seen, caplog, of):
+    """With what to do; what was thought is counted all the same, and what was sent is not logged."""
+    for _ in range(2):
+        otel_genai.feedback("up", of=of)
+    (told,) = caplog.records
+    assert told.levelno == logging.WARNING
+    assert "nothing is known of its answer; give what reference() gave" in told.getMessage()
+    assert "xx" not in told.getMessage()
+    assert points(seen, COUNTS)[0][0] == 2
+
+
+@pytest.mark.parametrize("of", [PARENT, {"traceparent": PARENT}, "chatcmpl-7", None])
+def test_what_names_an_answer_or_nothing_at_all_is_not_lost(seen, caplog, of):
+    """There is nothing to say of it."""
+    otel_genai.feedback("up", of=of)
+    assert caplog.records == []
+    assert len(points(seen, COUNTS)) == 1
+
+
 def test_an_unsampled_answer_s_evaluation_is_not_sampled_either(seen):
     """Its trace is nowhere; its score counts."""
     otel_genai.feedback("up", of=PARENT[:-1] + "0")
@@ -238,6 +262,176 @@ def test_a_reference_is_never_of_another_trace(seen):
         reference = otel_genai.reference()
     otel_genai.feedback("up", of=reference)
     assert span(seen, "evaluate user_feedback")["parent"] == "GET /"
+
+
+def _in_a_task():
+    async def main():
+        await asyncio.create_task(ask(AsyncClient()))
+        return otel_genai.reference()
+
+    return asyncio.run(main())
+
+
+def _in_a_thread():
+    thread = threading.Thread(target=contextvars.copy_context().run, args=[Client().chat])
+    thread.start()
+    thread.join()
+    return otel_genai.reference()
+
+
+def _in_a_pool():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(Client().chat).result()
+    return otel_genai.reference()
+
+
+ELSEWHERE = pytest.mark.parametrize("elsewhere", [_in_a_task, _in_a_thread, _in_a_pool])
+
+
+def referred(reference):
+    """Give the id of the span that a reference is of."""
+    return int(reference.split("-")[2], 16)
+
+
+@ELSEWHERE
+def test_what_was_asked_in_another_task_or_thread_has_a_reference_where_its_trace_goes_on(elsewhere):
+    """As agents do; one of a trace is never given away in another."""
+    with testing.capture(toy.PROVIDER, threads=True) as seen:
+        tracer = seen.tracer_provider.get_tracer("server")
+        with tracer.start_as_current_span("POST /ask"), otel_genai.context(prompt="sky@3"):
+            reference = elsewhere()
+        with tracer.start_as_current_span("GET /") as other:
+            assert referred(otel_genai.reference()) == other.get_span_context().span_id
+        otel_genai.feedback("up", of=reference)
+        assert span(seen, "evaluate user_feedback")["parent"] == "chat toy-1"
+        found, _ = event(seen)
+    known = (s.RESPONSE_ID, s.REQUEST_MODEL, s.PROMPT_NAME, s.PROMPT_VERSION)
+    assert [found[key] for key in known] == ["a-1", "toy-1", "sky", "3"]
+
+
+@ELSEWHERE
+def test_without_a_trace_what_was_asked_elsewhere_is_not_known(elsewhere):
+    """It may be anybody's."""
+    with testing.capture(toy.PROVIDER, threads=True):
+        assert elsewhere() == ""
+
+
+def test_traces_that_take_turns_do_not_mix(seen):
+    """Each knows the last of its own."""
+
+    async def endpoint(turn, other):
+        with seen.tracer_provider.get_tracer("server").start_as_current_span("POST /ask") as around:
+            await asyncio.create_task(ask(AsyncClient()))
+            other.set()
+            await turn.wait()
+            return around.get_span_context().trace_id, otel_genai.reference()
+
+    async def both():
+        first, second = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(endpoint(first, second), endpoint(second, first))
+
+    answered = asyncio.run(both())
+    chats = {one.context.trace_id: one.context.span_id for one in seen.finished if one.name == "chat toy-1"}
+    assert {trace_id: referred(reference) for trace_id, reference in answered} == chats
+    assert len(chats) == 2
+
+
+def test_of_several_at_once_a_reference_is_of_the_one_that_ended_last(seen):
+    """Unless one ended in the same task: each knows its own."""
+
+    async def asks(before, after):
+        await before.wait()
+        await ask(AsyncClient())
+        after.set()
+        await asyncio.gather(*(one.wait() for one in (before, after)))
+        return otel_genai.reference()
+
+    async def endpoint():
+        first, second, third = (asyncio.Event() for _ in range(3))
+        first.set()
+        own = await asyncio.gather(asks(second, third), asks(first, second))
+        return own, otel_genai.reference()
+
+    with seen.tracer_provider.get_tracer("server").start_as_current_span("POST /ask"):
+        own, last = asyncio.run(endpoint())
+    earlier, later = (one.context.span_id for one in seen.finished if one.name == "chat toy-1")
+    assert [referred(one) for one in own] == [later, earlier]
+    assert referred(last) == later
+
+
+def test_what_a_call_is_made_of_is_not_the_last(seen):
+    """A call within another for the same inference has no span of its own, and so no reference."""
+
+    async def endpoint():
+        async def framework():
+            with otel_genai.inference("toy-1", provider="toy"):
+                await ask(AsyncClient())
+
+        await asyncio.create_task(framework())
+        return otel_genai.reference()
+
+    with seen.tracer_provider.get_tracer("server").start_as_current_span("POST /ask"):
+        reference = asyncio.run(endpoint())
+    assert referred(reference) == ids(seen, "chat toy-1")[1]
+
+
+def test_a_judge_s_own_call_is_not_the_last():
+    """It is of the same trace, and ends later."""
+
+    def judge(_):
+        Client().chat()
+        return 1.0
+
+    with testing.capture(toy.PROVIDER, judges=[judge]) as seen:
+        with seen.tracer_provider.get_tracer("server").start_as_current_span("POST /ask"):
+            asyncio.run(_asked(AsyncClient()))
+            assert any(one["name"] == "evaluate judge" for one in seen.spans)  # which waits for it
+            reference = otel_genai.reference()
+        judged, judges_own = sorted(
+            (one for one in seen.finished if one.name == "chat toy-1"),
+            key=lambda one: s.JUDGE in one.attributes,
+        )
+    assert s.JUDGE in judges_own.attributes
+    assert referred(reference) == judged.context.span_id
+
+
+def test_only_the_latest_answers_are_kept(monkeypatch):
+    """Of however many traces, and nothing of what they say."""
+    monkeypatch.setattr(_answers, "latest", latest := _answers.Latest())
+    with testing.capture(toy.PROVIDER, capture="SPAN_AND_EVENT") as seen:
+        for _ in range(_answers.KEPT + 2):
+            Client().chat()
+        assert "hello there" in str(seen.spans[-1])
+        traces = [one.context.trace_id for one in seen.finished]
+    known = [latest.of(trace_id) for trace_id in traces]
+    assert known[:2] == [None, None]
+    assert None not in known[2:]
+    assert "hello there" not in str(known)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process: needs a system that can")
+def test_a_forked_process_knows_nothing_of_what_was_answered_before():
+    """It is the parent's to tell."""
+    printed = program(
+        """
+        import os, warnings, toy
+        warnings.simplefilter("ignore")
+        from otel_genai import _answers, testing
+        with testing.capture(toy.PROVIDER) as seen:
+            toy.Client().chat()
+            trace_id = seen.finished[0].context.trace_id
+            if child := os.fork():
+                os.waitpid(child, 0)
+                os.write(1, f"parent {_answers.latest.of(trace_id) is not None}".encode())
+            else:
+                toy.Client().chat()
+                mine = seen.finished[-1].context.trace_id
+                known = [_answers.latest.of(one) is not None for one in (trace_id, mine)]
+                os.write(1, f"child {known}, ".encode())
+                os._exit(0)
+        """
+    ).stdout
+    assert printed == "child [False, True], parent True"
 
 
 def test_without_a_span_around_the_last_inference_is_meant(seen):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -24,6 +26,8 @@ from otel_genai._telemetry import Telemetry, active
 
 if TYPE_CHECKING:
     from otel_genai.spec import Attributes
+
+logger = logging.getLogger(__name__)
 
 _CARRIED = {
     "id": s.RESPONSE_ID,
@@ -110,7 +114,11 @@ def _of_call(call: Any) -> Target:
 
 def _last() -> Target:
     told = _answers.last.get()
-    return Target() if told is None else Target(NonRecordingSpan(told[0]), told[1])
+    return _told(told) if told is not None else Target()
+
+
+def _told(told: tuple[SpanContext, Mapping[str, Any]]) -> Target:
+    return Target(NonRecordingSpan(told[0]), told[1])
 
 
 def _read(text: str, state: str = "") -> Target:
@@ -118,7 +126,10 @@ def _read(text: str, state: str = "") -> Target:
     traceparent, *members = text.strip().split(";") if len(text) <= _LONGEST else ("",)
     if not re.fullmatch(_TRACEPARENT, traceparent):
         known = text.strip()
-        return Target(None, {s.RESPONSE_ID: known} if _baggage.is_sound(known) else None)
+        if not _baggage.is_sound(known):
+            _say_lost()
+            return Target()
+        return Target(None, {s.RESPONSE_ID: known})
     here = _W3C.extract({"traceparent": traceparent, "tracestate": state}, Context())
     pairs = [member.partition("=") for member in members]
     read = {_CARRIED[word]: _baggage.decoded(raw) for word, _, raw in pairs if word in _CARRIED}
@@ -127,13 +138,23 @@ def _read(text: str, state: str = "") -> Target:
     return Target(span if span.get_span_context().is_valid else None, found)
 
 
+@functools.cache
+def _say_lost() -> None:
+    """Say once that a reference was lost on its way: an empty field of a form, or a missing header."""
+    logger.warning(
+        "feedback or an evaluation came with an `of` that is empty or unreadable: it is counted, and nothing "
+        "is known of its answer; give what reference() gave, and look where it is lost (said once)"
+    )
+
+
 def reference() -> str:
     """Give what the program must keep to evaluate an answer later: `feedback("up", of=reference)`.
 
-    It is of the inference that is open or ended last here, if that is of the current trace, and of the
-    current span otherwise; empty where there is neither. The text begins with a W3C traceparent, and carries
-    besides the answer's id, the model asked for, the prompt with its version, and the experiment. Whoever has
-    it can read these, and whoever sends one back may have written it.
+    It is of the inference that is open here, or ended last in this task or thread, or else in any, such as
+    those of an agent, if that is of the current trace; of the current span otherwise, and empty where there
+    is none. Outside of a trace only those of this task or thread are known. The text begins with a W3C
+    traceparent, and carries besides the answer's id, the model asked for, the prompt with its version, and
+    the experiment. Whoever has it can read these, and whoever sends one back may have written it.
     """
     found: list[str] = []
     _guard.guarded(_failed, lambda: found.append(_latest().reference))
@@ -150,7 +171,8 @@ def _latest() -> Target:
     current = now.get_span_context()
     if told.span.is_valid and (not current.is_valid or current.trace_id == told.span.trace_id):
         return told
-    return _of_span(now)
+    elsewhere = _answers.latest.of(current.trace_id) if current.is_valid else None
+    return _of_span(now) if elsewhere is None else _told(elsewhere)
 
 
 class Evaluation:

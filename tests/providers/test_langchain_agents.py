@@ -21,6 +21,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, create_react_agent
 
 import chains
+import otel_genai
 from chains import ANSWER, WAYS
 from otel_genai import semconv as s
 from otel_genai.testing import capture
@@ -251,3 +252,17 @@ def test_a_label_of_one_s_own_makes_an_agent():
     with capture("langchain") as seen:
         (RunnableLambda(lambda given: given) | answer).invoke("?")
     assert tree(seen) == [("invoke_agent scout", "invoke_workflow"), ("invoke_workflow", None)]
+
+
+@MAKERS
+@pytest.mark.parametrize("way", WAYS)
+def test_its_last_answer_has_a_reference_where_its_trace_goes_on(make, way):
+    """Its models run in tasks and threads of its own; the caller gives away what the caller was told."""
+    batch = "batch" in way
+    fakes = [ANSWER] * 3 if batch else [call(), ANSWER]
+    with capture("langchain") as seen:
+        with seen.tracer_provider.get_tracer("server").start_as_current_span("POST /ask"):
+            WAYS[way](make(model(*fakes)), ASKED, THREAD)
+            reference = otel_genai.reference()
+        chats = [f"{one.context.span_id:016x}" for one in seen.finished if one.name == "chat"]
+    assert reference.split("-")[2] in (chats if batch else chats[-1:])
