@@ -144,14 +144,21 @@ def test_feedback_is_found_beside_its_answer(program, free_port) -> None:
     assert scores.attributes["gen_ai.prompt.version"] == "2"
 
 
-def test_the_example_runs_by_one_command(free_port) -> None:
-    """It answers, and shows the traces, the metrics and what it cost."""
+def test_the_example_runs_by_one_command(free_port, tmp_path) -> None:
+    """It answers, shows the traces, the metrics and what it cost, and sums up its log, which is elsewhere."""
     command = [sys.executable, str(RAG), "--port", str(free_port)]
-    environment = {**os.environ, "COLUMNS": "140"}
+    settings = {"COLUMNS": "140", "OTEL_GENAI_COST": "true", "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **settings}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     for words in ("As it is written: Trams run", "invoke_workflow answer", "evaluate user_feedback"):
         assert words in done.stdout
-    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert '{"time"' not in done.stdout + done.stderr  # it would stand in the midst of an answer
+    _, _, report = done.stdout.partition("\n$ otel-genai report ")
+    log, _, report = report.partition("\n")
+    lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
     found = [line for line in lines if line["message"] == "found 3 documents"]
     assert [line[CONVERSATION] for line in found] == ["c-1", "c-1", "c-2"]
+    assert report.startswith("14 calls in 5 traces")
+    chats = [line for line in lines if line.get(OPERATION) == "chat"]
+    assert ["gen_ai.usage.cost.amount" in line for line in chats] == [True] * 3

@@ -1,4 +1,4 @@
-"""Run the service on a stand-in for its providers, ask it, say what was good, and show the telemetry.
+"""Run the service on a stand-in for its providers, ask it, say what was good, and show telemetry and log.
 
 python examples/rag            # shows the traces and metrics here
 python examples/rag --stack    # sends them to the Collector on this machine, and says where to look
@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -24,6 +25,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from otel_genai import cli
 from otel_genai._receiver import Receiver
 from otel_genai._view import view
 from otel_genai.demo.standin import StandIn
@@ -124,11 +126,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     options = parser.parse_args()
     url = f"http://127.0.0.1:{options.port}"
+    log = Path(tempfile.mkdtemp(prefix=f"{SERVICE}-")) / "app.log"
     with contextlib.ExitStack() as stack:
         stand_in = None if options.live else stack.enter_context(StandIn())
         receiver = None if options.stack else stack.enter_context(Receiver())
         endpoint = receiver.grpc_endpoint if receiver else "http://127.0.0.1:4317"
-        with serving(url, environment(endpoint, stand_in)):
+        with serving(url, {**environment(endpoint, stand_in), "RAG_LOG": str(log)}):
             talk(url)
             if options.serve:
                 print(f"\nAsk more at {url}/ask; Ctrl-C ends.")
@@ -139,6 +142,8 @@ def main() -> None:
             view(receiver, Console())
         else:
             print(f"\nThe traces: http://localhost:16686/search?service={SERVICE}")
+    print(f"\n$ otel-genai report {log}")
+    cli.main(["report", str(log)])
 
 
 if __name__ == "__main__":
