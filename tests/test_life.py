@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -312,6 +313,20 @@ def test_an_unknown_provider_is_an_error_that_names_the_known(deed):
     with pytest.raises(ValueError, match=r"^no provider 'opanai'; known are anthropic, .*, together$"):
         deed("openai", "opanai")
     assert status().state == "off"
+
+
+def test_what_is_left_out_and_unknown_is_told_with_all_that_is_known(monkeypatch, caplog):
+    """Providers and the scopes of libraries' spans; an error of the program, a warning of its environment."""
+    names = (
+        "no provider, nor a library's scope: none, opanai; "
+        "providers are anthropic, .*, together; scopes are mcp-python-sdk, pydantic-ai, .*"
+    )
+    with pytest.raises(ValueError, match=f"^disabled: {names}$"):
+        otel_genai.instrument(disabled="none,opanai,openai,pydantic-ai")
+    monkeypatch.setenv("OTEL_GENAI_DISABLED", "none,opanai,openai,pydantic-ai")
+    otel_genai.instrument()
+    [said] = [record.getMessage() for record in caplog.records if "nor a library" in record.message]
+    assert re.fullmatch(f"OTEL_GENAI_DISABLED: {names}", said)
 
 
 def test_without_an_sdk_it_is_said_once_that_nothing_will_be_exported():

@@ -110,11 +110,13 @@ def _stop(module: str) -> None:
 
 
 def _check_disabled(settings: Settings, *, strict: bool) -> None:
-    """Say that a provider to be left alone is none that we know."""
+    """Say that what is to be left alone is nothing that we know."""
     unknown = {name for name in settings.disabled - set(REGISTRY) if _emitters.known(name) is None}
     if unknown:
-        names = ", ".join(sorted(unknown))
-        msg = f"{VARIABLES['disabled']}: no provider {names}; known are {', '.join(REGISTRY)}"
+        where = "disabled" if strict else VARIABLES["disabled"]
+        scopes = ", ".join(scope for one in _emitters.EMITTERS for scope in one.scopes)
+        msg = f"{where}: no provider, nor a library's scope: {', '.join(sorted(unknown))}; "
+        msg += f"providers are {', '.join(REGISTRY)}; scopes are {scopes}"
         if strict:
             raise ValueError(msg)
         logger.warning("%s", msg)
