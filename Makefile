@@ -81,6 +81,14 @@ help:
 	.venv-emitters/bin/pip install --quiet --editable '.[test]' $(EMITTERS)
 	@touch $@
 
+# It asks for an OpenTelemetry before ours, which pip tells and then has its way: one after the other.
+.venv-adk/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-adk
+	.venv-adk/bin/pip install --quiet --upgrade pip
+	.venv-adk/bin/pip install --quiet google-adk
+	.venv-adk/bin/pip install --quiet --editable '.[test]'
+	@touch $@
+
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-demo
 	.venv-demo/bin/pip install --quiet --editable '.[demo]'
@@ -128,12 +136,14 @@ soak-engine: .venv/ready
 	$(BIN)/$(PYTEST) -m soak tests/test_fuzz.py tests/test_faults.py
 
 # What takes longest: odd data and faults of every SDK.
-soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .venv-litellm/ready .venv-emitters/ready
+soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .venv-litellm/ready .venv-emitters/ready \
+		.venv-adk/ready
 	$(BIN)/pytest -n auto $(HARM) -m soak
 	.venv-frameworks/bin/pytest -m soak $(FRAMEWORKS)
 	.venv-frameworks-oldest/bin/$(PYTEST) -m "not soak" $(OF_FRAMEWORKS)
 	.venv-litellm/bin/pytest -n auto $(ODD) -m soak -k litellm
 	.venv-emitters/bin/pytest tests/test_emitters.py
+	.venv-adk/bin/pytest tests/test_emitters.py -k adk
 
 # Beside the instrumentations of others, which would wake up in every other environment.
 .venv-others/ready: pyproject.toml

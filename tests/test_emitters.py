@@ -610,3 +610,101 @@ def test_a_crew_whose_spans_a_program_takes(tmp_path):
     for said in (json.dumps(spans), json.dumps(failed)):
         assert "[email]" in said
         assert SECRET not in said
+
+
+# --- Google ADK ------------------------------------------------------------------------------------------
+
+has_google = importlib.util.find_spec("google") is not None
+needs_adk = there("google.adk" if has_google else "google", "google-adk")
+
+
+@pytest.fixture
+def adk(monkeypatch):
+    """Give what runs an agent of its own model, with its tracer and its meter where the test looks."""
+    from google.adk.agents import LlmAgent  # noqa: PLC0415 (it may not be installed)
+    from google.adk.models.base_llm import BaseLlm  # noqa: PLC0415 (as above)
+    from google.adk.models.llm_response import LlmResponse  # noqa: PLC0415 (as above)
+    from google.adk.runners import InMemoryRunner  # noqa: PLC0415 (as above)
+    from google.adk.telemetry import tracing  # noqa: PLC0415 (as above)
+    from google.genai import types  # noqa: PLC0415 (as above)
+
+    class Fake(BaseLlm):
+        calls: int = 0
+        fail: bool = False
+
+        async def generate_content_async(self, *_, **__):
+            self.calls += 1
+            if self.fail:
+                raise LookupError(SECRET)
+            counts = {"prompt_token_count": 21, "candidates_token_count": 6, "total_token_count": 27}
+            said = types.Part(text=f"At nine, {SECRET}.")
+            if self.calls == 1:
+                said = types.Part(function_call=types.FunctionCall(name="look", args={"place": SECRET}))
+            yield LlmResponse(
+                content=types.Content(role="model", parts=[said]),
+                usage_metadata=types.GenerateContentResponseUsageMetadata(**counts),
+                finish_reason=types.FinishReason.STOP,
+            )
+
+    def look(place: str) -> str:
+        """Look."""
+        return place
+
+    async def run(model):
+        agent = LlmAgent(name="keeper", model=model, tools=[look], instruction="Be brief.")
+        runner = InMemoryRunner(agent=agent, app_name="app")
+        session = await runner.session_service.create_session(app_name="app", user_id="u")
+        asked = types.Content(role="user", parts=[types.Part(text=ASKED)])
+        return [e async for e in runner.run_async(user_id="u", session_id=session.id, new_message=asked)]
+
+    def ran(seen, *, fail=False):
+        monkeypatch.setattr(tracing, "tracer", seen.tracer_provider.get_tracer("gcp.vertex.agent"))
+        return asyncio.run(run(Fake(model="gemini-2.5-flash", fail=fail)))
+
+    return ran
+
+
+@needs_adk
+@pytest.mark.filterwarnings("ignore")  # of what it is not asked to do
+def test_google_adk(adk):
+    """Two calls, a tool, an agent: a span each; what it does not count itself is counted once."""
+    with watched(prices=PRICES, cost=True) as seen:
+        assert SECRET in adk(seen)[-1].content.parts[0].text
+        chats, (agent,) = of(seen, "generate_content"), of(seen, s.INVOKE_AGENT)
+        found = told(seen)
+        assert SECRET not in texts(seen)  # no content was asked for
+        parents = {span["name"]: span["parent"] for span in seen.spans}
+    assert names(seen) == {
+        "generate_content gemini-2.5-flash": 2,
+        "execute_tool look": 1,
+        "invoke_agent keeper": 1,
+        "invoke_workflow keeper": 1,
+    }
+    assert (
+        parents["generate_content gemini-2.5-flash"] == parents["execute_tool look"] == "invoke_agent keeper"
+    )
+    for chat in chats:
+        assert (chat[s.USAGE_INPUT_TOKENS], chat[s.USAGE_OUTPUT_TOKENS]) == (21, 6)
+        assert (chat[s.PROVIDER_NAME], chat[s.USAGE_COST_AMOUNT]) == ("gcp.gemini", pytest.approx(33e-6))
+        assert chat[s.CONVERSATION_ID] == agent[s.CONVERSATION_ID]
+    assert (found[OURS, CALLS], found[OURS, COST]) == (2, 66)
+    assert not found.keys() & {
+        (OURS, "input"),
+        (OURS, "output"),
+        (OURS, DURATION),
+        (OURS, AGENT),
+        (OURS, TOOL),
+    }
+
+
+@needs_adk
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_google_adk_that_fails(adk):
+    """A model that raises is a failed call, in a failed agent."""
+    with watched() as seen:
+        with pytest.raises(LookupError):
+            adk(seen, fail=True)
+        (chat,) = of(seen, "generate_content")
+        (calls,) = series(seen, CALLS)
+    assert (chat[s.ERROR_TYPE], chat[s.OUTCOME], calls[s.OUTCOME]) == ("LookupError", "failed", "failed")
+    assert {span["status"] for span in seen.spans} == {"ERROR"}
