@@ -42,23 +42,18 @@ help:
 	$(BIN)/pip install --quiet --editable '.[test,sdks]'
 	@touch $@
 
-.venv-oldest/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-oldest
-	.venv-oldest/bin/pip install --quiet --upgrade pip
-	.venv-oldest/bin/pip install --quiet --editable '.[test]' $(OLDEST)
-	@touch $@
-
+# What is tried in an environment of its own: the oldest versions, and what does not go with the newest or with the rest.
 # LiteLLM's newest needs an openai that is not the newest; without mcp it has no responses.
-.venv-litellm/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-litellm
-	.venv-litellm/bin/pip install --quiet --upgrade pip
-	.venv-litellm/bin/pip install --quiet --editable '.[test]' litellm mcp
-	@touch $@
-
-.venv-litellm-oldest/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-litellm-oldest
-	.venv-litellm-oldest/bin/pip install --quiet --upgrade pip
-	.venv-litellm-oldest/bin/pip install --quiet --editable '.[test]' litellm==1.103.0 mcp
+IN_oldest := $(OLDEST)
+IN_litellm := litellm mcp
+IN_litellm-oldest := litellm==1.103.0 mcp
+IN_frameworks-oldest := $(OLDEST_FRAMEWORKS)
+IN_emitters := $(EMITTERS)
+IN_others := $(OTHERS)
+$(foreach name,oldest litellm litellm-oldest frameworks-oldest emitters others,.venv-$(name)/ready): .venv-%/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/pip install --quiet --upgrade pip
+	.venv-$*/bin/pip install --quiet --editable '.[test]' $(IN_$*)
 	@touch $@
 
 # Vector stores and frameworks bring much along.
@@ -68,20 +63,7 @@ help:
 	.venv-frameworks/bin/pip install --quiet --editable '.[test,frameworks]' --requirement examples/rag/requirements.txt
 	@touch $@
 
-.venv-frameworks-oldest/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-frameworks-oldest
-	.venv-frameworks-oldest/bin/pip install --quiet --upgrade pip
-	.venv-frameworks-oldest/bin/pip install --quiet --editable '.[test]' $(OLDEST_FRAMEWORKS)
-	@touch $@
-
-# Frameworks that make spans themselves.
-.venv-emitters/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-emitters
-	.venv-emitters/bin/pip install --quiet --upgrade pip
-	.venv-emitters/bin/pip install --quiet --editable '.[test]' $(EMITTERS)
-	@touch $@
-
-# It asks for an OpenTelemetry before ours, which pip tells and then has its way: one after the other.
+# Google ADK asks for an OpenTelemetry before ours, which pip tells and then has its way: one after the other.
 .venv-adk/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-adk
 	.venv-adk/bin/pip install --quiet --upgrade pip
@@ -146,12 +128,6 @@ soak-sdks: .venv/ready .venv-frameworks/ready .venv-frameworks-oldest/ready .ven
 	.venv-adk/bin/pytest tests/test_emitters.py -k adk
 
 # Beside the instrumentations of others, which would wake up in every other environment.
-.venv-others/ready: pyproject.toml
-	$(PYTHON) -m venv --clear .venv-others
-	.venv-others/bin/pip install --quiet --upgrade pip
-	.venv-others/bin/pip install --quiet --editable '.[test]' $(OTHERS)
-	@touch $@
-
 test-others: .venv-others/ready
 	.venv-others/bin/pytest tests/test_others.py
 

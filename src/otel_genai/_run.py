@@ -48,6 +48,7 @@ class Open:
         """Whether a generator's body goes on from here: what it yields must not find this context."""
         self.keeper: weakref.ref[Any] | None = None
         self.task: tuple[int, weakref.ref[Any] | None] = (0, None)
+        """The thread, and the task if there is one, that have begun it."""
         self.below: set[Any] = set()
         """The runs within whose end may not be told."""
         self.started = perf_counter(), time_ns()
@@ -75,12 +76,17 @@ class Open:
         thread, known = self.task
         if self.keeper is None:
             return False
-        if known is not None and ((task := known()) is None or task.done() or task is not _task()):
-            return task is None or bool(task.done())
+        if known is None:
+            if thread != get_ident() or _task() is not None:
+                return False
+        elif (task := known()) is None or task.done():
+            return True
+        elif task is not _task():
+            return False
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and (id(frame), frame.f_code) != self.place:
             frame = frame.f_back
-        return frame is None and thread == get_ident() and (known is not None or _task() is None)
+        return frame is None
 
     def watched(self, run: Any, *, ends: bool = False) -> None:
         """Have the next run around that has a span know of this one, whose end may not be told."""

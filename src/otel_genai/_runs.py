@@ -231,7 +231,8 @@ class Runs:
         if opened.group is not None:
             opened.group.close()
         opened.leave()
-        del self._runs[run]
+        if self._runs.pop(run, None) is None:
+            return  # another thread, which collects garbage, was first
         opened.watched(run, ends=True)
         if opened.call is not None:
             _guard.drop(opened.call)
