@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import gc
-import weakref
-
-
-class _Litter:
-    """What only the collector can take away."""
-
-    def __init__(self) -> None:
-        """Hold itself."""
-        self.me = self
 
 
 def collect() -> None:
-    """Collect what was dropped until now: while another thread collects, Python's own does nothing."""
-    last = weakref.ref(_Litter())
-    while last() is not None:
-        gc.collect()
+    """Collect all that was dropped until now: while another thread collects, Python's own does nothing."""
+    begun = ended = False
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        nonlocal begun, ended
+        if info["generation"] == 2:  # a younger one leaves what has lived through one before
+            begun, ended = begun or phase == "start", begun and phase == "stop"
+
+    gc.callbacks.append(note)
+    try:
+        while not ended:
+            gc.collect()
+    finally:
+        gc.callbacks.remove(note)

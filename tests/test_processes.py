@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import textwrap
@@ -12,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+import garbage
 import otel_genai
 import toy
 from child import program
@@ -109,7 +109,7 @@ async def test_streams_that_are_open_while_uninstrumented_are_told(seen, client,
         if end is not None:
             await end(stream)
         del stream
-    gc.collect()
+    garbage.collect()
     assert len(seen.spans) == 3
 
 
