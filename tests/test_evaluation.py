@@ -399,14 +399,24 @@ def test_only_the_latest_answers_are_kept(monkeypatch):
     """Of however many traces, and nothing of what they say."""
     monkeypatch.setattr(_answers, "latest", latest := _answers.Latest())
     with testing.capture(toy.PROVIDER, capture="SPAN_AND_EVENT") as seen:
+        tracer = seen.tracer_provider.get_tracer("server")
         for _ in range(_answers.KEPT + 2):
-            Client().chat()
-        assert "hello there" in str(seen.spans[-1])
-        traces = [one.context.trace_id for one in seen.finished]
+            with tracer.start_as_current_span("POST /ask"):
+                Client().chat()
+        assert "hello there" in str(seen.spans[-2])
+        traces = [one.context.trace_id for one in seen.finished if one.parent is None]
     known = [latest.of(trace_id) for trace_id in traces]
     assert known[:2] == [None, None]
     assert None not in known[2:]
     assert "hello there" not in str(known)
+
+
+def test_a_root_s_answer_is_not_kept(monkeypatch, seen):
+    """Nobody else is in its trace; whoever asks where it ended is told by the task or thread."""
+    monkeypatch.setattr(_answers, "latest", latest := _answers.Latest())
+    Client().chat()
+    assert latest.of(seen.finished[0].context.trace_id) is None
+    assert referred(otel_genai.reference()) == ids(seen, "chat toy-1")[1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process: needs a system that can")
@@ -418,14 +428,17 @@ def test_a_forked_process_knows_nothing_of_what_was_answered_before():
         warnings.simplefilter("ignore")
         from otel_genai import _answers, testing
         with testing.capture(toy.PROVIDER) as seen:
-            toy.Client().chat()
-            trace_id = seen.finished[0].context.trace_id
+            tracer = seen.tracer_provider.get_tracer("server")
+            def ask():
+                with tracer.start_as_current_span("POST /ask"):
+                    toy.Client().chat()
+                return seen.finished[-1].context.trace_id
+            trace_id = ask()
             if child := os.fork():
                 os.waitpid(child, 0)
                 os.write(1, f"parent {_answers.latest.of(trace_id) is not None}".encode())
             else:
-                toy.Client().chat()
-                mine = seen.finished[-1].context.trace_id
+                mine = ask()
                 known = [_answers.latest.of(one) is not None for one in (trace_id, mine)]
                 os.write(1, f"child {known}, ".encode())
                 os._exit(0)

@@ -58,5 +58,6 @@ def ended(call: Call, found: Mapping[str, Any]) -> None:
     if call.bound.operation.name in s.INFERENCE:
         told = (call.span.get_span_context(), found)
         last.set(told)
-        if s.JUDGE not in found:  # a judge's own is of the trace that it judges
+        # A trace's root has nobody beside it who could ask; a judge's own is of the trace that it judges.
+        if getattr(call.span, "parent", told) is not None and s.JUDGE not in found:
             latest.keep(told)
