@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Most of what is installed for the tests is never imported; what is, is compiled then.
+INSTALL := pip install --quiet --no-compile
 # Tests of one file share a process: what some of them prepare takes long. The tables of SDKs do not.
 PYTEST := pytest -n auto --dist loadfile
 SDKS := pytest -n auto tests/test_sdks.py tests/test_sdks_life.py
@@ -39,7 +41,7 @@ help:
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[test,sdks]'
+	$(BIN)/$(INSTALL) --editable '.[test,sdks]'
 	@touch $@
 
 # What is tried in an environment of its own: the oldest versions, and what does not go with the newest or with the rest.
@@ -53,22 +55,22 @@ IN_others := $(OTHERS)
 $(foreach name,oldest litellm litellm-oldest frameworks-oldest emitters others,.venv-$(name)/ready): .venv-%/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-$*
 	.venv-$*/bin/pip install --quiet --upgrade pip
-	.venv-$*/bin/pip install --quiet --editable '.[test]' $(IN_$*)
+	.venv-$*/bin/$(INSTALL) --editable '.[test]' $(IN_$*)
 	@touch $@
 
 # Vector stores and frameworks bring much along.
 .venv-frameworks/ready: pyproject.toml examples/rag/requirements.txt
 	$(PYTHON) -m venv --clear .venv-frameworks
 	.venv-frameworks/bin/pip install --quiet --upgrade pip
-	.venv-frameworks/bin/pip install --quiet --editable '.[test,frameworks]' --requirement examples/rag/requirements.txt
+	.venv-frameworks/bin/$(INSTALL) --editable '.[test,frameworks]' --requirement examples/rag/requirements.txt
 	@touch $@
 
 # Google ADK asks for an OpenTelemetry before ours, which pip tells and then has its way: one after the other.
 .venv-adk/ready: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-adk
 	.venv-adk/bin/pip install --quiet --upgrade pip
-	.venv-adk/bin/pip install --quiet google-adk
-	.venv-adk/bin/pip install --quiet --editable '.[test]'
+	.venv-adk/bin/$(INSTALL) google-adk
+	.venv-adk/bin/$(INSTALL) --editable '.[test]'
 	@touch $@
 
 .venv-demo/ready: pyproject.toml
@@ -132,10 +134,11 @@ test-others: .venv-others/ready
 	.venv-others/bin/pytest tests/test_others.py
 
 # Every supported Python that is here, but for the one of `make test`; with CI=true a missing one is a failure.
-# Odd answers, failures of ours, content and the stack are the same for all of them; large tables are for the oldest and
-# the newest.
+# Odd answers, failures of ours, content and the stack are the same for all of them; large tables, recordings and whole
+# programs are for the oldest and the newest.
 SAME := $(addprefix --ignore ,tests/test_fuzz.py tests/test_faults.py tests/test_canaries.py tests/stack $(HARM))
-BETWEEN := $(addprefix --ignore ,$(wildcard tests/test_differential*.py))
+BETWEEN := $(addprefix --ignore ,$(wildcard tests/test_differential*.py tests/providers/*_recordings.py) \
+	tests/test_demo.py tests/test_docs.py tests/test_doctor.py)
 pythons: .venv/ready
 	@done=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	for version in $(PYTHONS); do \
@@ -150,7 +153,7 @@ pythons: .venv/ready
 		case " $(firstword $(PYTHONS)) $(lastword $(PYTHONS)) " in *" $$version "*) spared=;; *) spared="$(BETWEEN)";; esac; \
 		$$python -m venv --clear .venv-$$version && \
 		.venv-$$version/bin/pip install --quiet --upgrade pip && \
-		.venv-$$version/bin/pip install --quiet --editable '.[test]' 'mcp<2' && \
+		.venv-$$version/bin/$(INSTALL) --editable '.[test]' 'mcp<2' && \
 		.venv-$$version/bin/$(PYTEST) -m "not soak and not e2e" --quiet $(SAME) $$spared || exit 1; \
 	done
 
