@@ -39,10 +39,10 @@ class Cost:
 class Timing:
     """One provider's candidates, measured in one interleaved run."""
 
-    def __init__(self, provider: str) -> None:
-        """Start a process per candidate and setting."""
+    def __init__(self, provider: str, samples: Samples) -> None:
+        """Start a process per candidate and setting; what they take is added to the samples."""
         self.provider = provider
-        self.samples: Samples = {}
+        self.samples = samples
         self.plan: dict[str, list[Candidate]] = {}
         for row in ROWS:
             for work in ("short", "long") if row.is_slope else (row.work,):
