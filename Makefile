@@ -18,7 +18,7 @@ OF_SDKS := $(wildcard tests/providers/test_*.py tests/test_stream_usage*.py) tes
 	tests/test_content.py $(wildcard tests/test_differential*.py)
 OF_FRAMEWORKS := $(wildcard tests/providers/test_langchain*.py) tests/providers/test_chromadb.py
 FRAMEWORKS := tests/test_rag.py tests/test_bridge.py tests/test_combinations.py tests/test_frameworks_faults.py \
-	$(OF_FRAMEWORKS) tests/providers/test_mcp_native.py
+	$(OF_FRAMEWORKS) $(wildcard tests/providers/test_mcp_native*.py)
 OTHERS := $(foreach sdk,openai anthropic,opentelemetry-instrumentation-genai-$(sdk) \
 	opentelemetry-instrumentation-$(sdk) openinference-instrumentation-$(sdk))
 PYTHONS := 3.10 3.11 3.12 3.13

@@ -38,9 +38,9 @@ MISSING: dict[str, str] = {
     "for that of chats alone",
     "mcp": "methods that the protocol does not have; notifications of progress and log messages, as one "
     "request may bring any number; a cancellation, on the side that gets it, as the request itself says so; "
-    "sessions of a stateless server, which has none; what a prompt gives, for which the conventions have no "
-    "name; over SSE and WebSockets, how a client's requests travel; a call within a tool of the same name, "
-    "as LangChain tells it, is that tool, and no span of its own",
+    "sessions of a stateless server and of the newest protocol, which have none; what a prompt gives, for "
+    "which the conventions have no name; over SSE and WebSockets, how a client's requests travel; a call "
+    "within a tool of the same name, as LangChain tells it, is that tool, and no span of its own",
     "mistralai": "beta conversations, OCR, moderation, classification, speech and transcription; the "
     "SDK's own spans of them, where those are on, stay",
     "ollama": "the web search and the management of models, which call no model",
@@ -85,6 +85,7 @@ def section(name: str, module: ModuleType) -> str:
     newer = dict.fromkeys(provider.optional, " (not in every version)")
     hooks = "\n".join(f"- `{target}`{newer.get(target, '')}" for target in provider.hooks)
     hooks = hooks or "\n".join(f"- the callbacks of `{module}`" for module in provider.attach)
+    hooks += "".join(f"\n- `{module}`, beside the SDK's own spans" for module in provider.beside)
     told = ", ".join(f"`{attribute}`" for attribute in attributes(module))
     missing = f"\nNot seen: {MISSING[name]}.\n" if MISSING.get(name) else ""
     return f"## {name}\n\n{inspect.getdoc(module)}\n\n{hooks}\n\nAttributes: {told}.\n{missing}"

@@ -285,6 +285,31 @@ def test_a_version_that_is_not_supported_is_skipped_with_a_word(monkeypatch, cap
     assert told == ([] if patched else [f"otel-genai leaves openai alone: {reason}"])
 
 
+@pytest.mark.parametrize(("installed", "state"), [("1.9", "patched"), ("2.0", "skipped")])
+def test_an_sdk_that_makes_its_spans_itself_is_measured_beside_them(monkeypatch, seen, installed, state):
+    """It is no less left alone, and all is undone; other versions are patched, and have nothing beside."""
+    told = []
+
+    def beside(module, runs):
+        told.append(module.__name__)
+        return lambda: told.append("undone")
+
+    known = {"requires": "toy-sdk < 2", "native": "toy-sdk >= 2", "hooks": {"toy:Client.request": toy.HOOK}}
+    provider = Provider("native", **known, beside={"toy": beside})
+    monkeypatch.setattr(_patching, "version", lambda name: installed)
+    is_native = state == "skipped"
+    for _ in range(2):
+        on(seen, provider)
+        found = status("native")
+        assert (found.state, bool(found.targets)) == (state, not is_native)
+        assert found.reason.endswith("makes its spans itself, and those are adopted") is is_native
+        assert _patching._is_patched("native") is not is_native
+        assert told == (["toy"] if is_native else [])
+        otel_genai.uninstrument()
+        assert told == (["toy", "undone"] if is_native else [])
+        told.clear()
+
+
 def test_a_function_that_is_missing_is_skipped_with_a_word(seen, caplog):
     """What there is, is patched."""
     hooks = {"toy:Client.request": toy.HOOK, "toy:Client.stream": toy.HOOK, "toy:Moved.request": toy.HOOK}

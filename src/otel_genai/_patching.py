@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otel_genai._engine import Seam
     from otel_genai._runs import Runs
     from otel_genai._telemetry import Telemetry
-    from otel_genai.spec import Provider
+    from otel_genai.spec import Attach, Provider
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class _Installed:
     telemetry: Telemetry
     provider: Provider | None = None
     patches: list[Patch | Attached] = field(default_factory=list)
+    beside: list[Attached] = field(default_factory=list)
+    """What is measured beside the spans that an SDK makes itself: it is no less skipped."""
     skipped: str = ""
 
 
@@ -130,7 +132,7 @@ def install(name: str, telemetry: Telemetry, provider: Provider | None = None) -
 def remove(name: str) -> None:
     """Take a provider's hooks away."""
     installed = _installed.pop(name, None)
-    for patch in installed.patches if installed else ():
+    for patch in (*installed.patches, *installed.beside) if installed else ():
         patch.restore()
 
 
@@ -147,7 +149,10 @@ def _imported(name: str, module: Any) -> None:
     try:
         provider = installed.provider or importlib.import_module(REGISTRY[name]).PROVIDER
         installed.provider = provider
-        installed.skipped = _others.stand_down(name) or _native(provider)
+        installed.skipped = _others.stand_down(name)
+        if not installed.skipped and (native := _native(provider)):
+            installed.skipped = native
+            installed.beside += _attached(installed, provider, provider.beside, module)
         if not installed.skipped and (unfit := _unfit(provider)):
             installed.skipped = unfit
             logger.warning("otel-genai leaves %s alone: %s", name, unfit)
@@ -157,8 +162,7 @@ def _imported(name: str, module: Any) -> None:
         for target in provider.hooks:
             if target.partition(":")[0] == module.__name__:
                 _patch(installed, provider, target)
-        if module.__name__ in provider.attach:
-            _attach(installed, provider, module)
+        installed.patches += _attached(installed, provider, provider.attach, module)
     except Exception as error:  # noqa: BLE001 (the guard)
         installed.telemetry.failed(name, "import", error)
 
@@ -184,12 +188,15 @@ def _patch(installed: _Installed, provider: Provider, target: str) -> None:
     installed.patches.append(Patch(target, owner, name, _engine.wrap(seam, owner, name), seam, original))
 
 
-def _attach(installed: _Installed, provider: Provider, module: Any) -> None:
+def _attached(
+    installed: _Installed, provider: Provider, attach: Mapping[str, Attach], module: Any
+) -> Iterator[Attached]:
+    if module.__name__ not in attach:
+        return
     from otel_genai import _runs  # noqa: PLC0415 (programs without a framework need not wait for it)
 
     runs = _runs.Runs(installed.telemetry, provider.name)
-    undo = provider.attach[module.__name__](module, runs)
-    installed.patches.append(Attached(module.__name__, runs, undo))
+    yield Attached(module.__name__, runs, attach[module.__name__](module, runs))
 
 
 def _is_patched(name: str) -> bool:

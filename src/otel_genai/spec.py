@@ -215,6 +215,10 @@ class Runs(Protocol):
         """Record how long something took that has no span: of its attributes, those of the keys."""
 
 
+Attach = Callable[[Any, Runs], Callable[[], None]]
+"""Given a module, and where to tell what is heard of it; gives what undoes that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """An SDK: its name, the versions it is tested with, and where its calls pass.
@@ -226,19 +230,21 @@ class Provider:
         optional: hooks that not every supported version of the SDK has.
         attach: module -> what has a framework's callbacks tell of its runs, and gives what undoes that.
         native: the versions that make spans of their own, which are adopted: they need no hooks.
+        beside: module -> what has measured what those versions have no spans of, and gives what undoes that.
     """
 
     name: str
     requires: str
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
-    attach: Mapping[str, Callable[[Any, Runs], Callable[[], None]]] = field(default_factory=dict)
+    attach: Mapping[str, Attach] = field(default_factory=dict)
     native: str = ""
+    beside: Mapping[str, Attach] = field(default_factory=dict)
 
     @property
     def modules(self) -> frozenset[str]:
         """The modules whose import brings the hooks."""
-        return frozenset(target.partition(":")[0] for target in (*self.hooks, *self.attach))
+        return frozenset(target.partition(":")[0] for target in (*self.hooks, *self.attach, *self.beside))
 
 
 class Json:

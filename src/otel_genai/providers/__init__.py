@@ -44,6 +44,8 @@ SDK_MODULES = {
         "mcp.client.streamable_http",
         "mcp.client.stdio",
         "mcp.server.stdio",
+        "mcp.client.client",
+        "mcp.server.connection",
     ),
     "mistralai": (
         "mistralai.client.chat",

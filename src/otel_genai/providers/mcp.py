@@ -1,7 +1,8 @@
 """MCP: requests and notifications of clients and servers, over stdio and HTTP, in one trace on both sides.
 
 The trace context goes along in their `_meta`, as the configured propagator writes it. How long a session was
-is a metric, on both sides. From version 2 on, the SDK makes spans itself, and those are adopted.
+is a metric, on both sides. From version 2 on, the SDK makes spans itself, and those are adopted; sessions are
+measured beside them.
 """
 
 from __future__ import annotations
@@ -252,5 +253,10 @@ PROVIDER = Provider(
         "mcp.client.stdio": _mcp_wire.stdio,
         "mcp.server.stdio": _mcp_wire.stdio,
         "mcp.shared.session": _mcp_sessions.measured,
+    },
+    beside={
+        "mcp.client.session": _mcp_sessions.asked,
+        "mcp.client.client": _mcp_sessions.addressed,
+        "mcp.server.connection": _mcp_sessions.served,
     },
 )
