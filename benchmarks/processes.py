@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,19 @@ class Process:
             msg = f"{' '.join(map(str, self._process.args))} ended"  # type: ignore[arg-type]  # a list
             raise RuntimeError(msg)
         return line
+
+
+@contextlib.contextmanager
+def on_one_core() -> Iterator[None]:
+    """Have the processes that are started meanwhile share a core: none moves, and finds other caches."""
+    everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if everywhere:
+        os.sched_setaffinity(0, {max(everywhere)})
+    try:
+        yield
+    finally:
+        if everywhere:
+            os.sched_setaffinity(0, everywhere)
 
 
 def clean() -> dict[str, str]:

@@ -8,7 +8,7 @@ from statistics import quantiles
 from time import monotonic
 from typing import Any
 
-from benchmarks.processes import OFF, PRICED, ROWS, Candidate, Process, Row, say
+from benchmarks.processes import OFF, PRICED, ROWS, Candidate, Process, Row, on_one_core, say
 from benchmarks.workloads import CONCURRENT, LONG, SHORT
 
 BATCH = {"call": 100, "short": 10, "long": 1, "end": 10, "concurrent": 1}
@@ -49,7 +49,8 @@ class Timing:
                 known = self.plan.setdefault(work, [])
                 known += [who for who in map(row.who, row.names) if who not in known]
         everybody = dict.fromkeys(who for candidates in self.plan.values() for who in candidates)
-        self.processes = {who: Process(who, provider) for who in everybody}
+        with on_one_core():
+            self.processes = {who: Process(who, provider) for who in everybody}
         # Only now have both done the same; later, one of them does more.
         priced, plain = (self.processes[row.who("ours")].ask("memory") for row in (PRICED, OFF))
         self.table = (priced - plain) / 1024
