@@ -6,6 +6,7 @@ The bodies have the shape of https://platform.openai.com/docs/api-reference.
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 import uuid
@@ -24,7 +25,15 @@ from sdks.kit import Reply, Sdk, Way, events, fake
 litellm.suppress_debug_info = True
 litellm.disable_streaming_logging = True  # a thread of its own would keep streams that were left
 # It says when an answer was made, and makes up an id where there is none: two runs are compared.
-litellm.types.utils.time = SimpleNamespace(**{**vars(time), "time": lambda: 1763700000.0})
+STILL = SimpleNamespace(**{**vars(time), "time": lambda: 1763700000.0})
+for module in (
+    "types.utils",
+    "litellm_core_utils.llm_response_utils.convert_dict_to_response",
+    "litellm_core_utils.streaming_handler",
+    "responses.litellm_completion_transformation.streaming_iterator",
+    "responses.streaming_iterator",
+):
+    importlib.import_module(f"litellm.{module}").time = STILL
 litellm.types.utils.uuid = SimpleNamespace(**{**vars(uuid), "uuid4": lambda: uuid.UUID(int=4)})
 
 VERSION = tuple(int(number) for number in version("litellm").split(".")[:2])
