@@ -71,11 +71,12 @@ class Bound:
             attributes[s.REQUEST_STREAM] = True
         for key, name, conversion in self.rows:
             value = body.get(key)
-            if value is None or (type(value) not in _JSON and not _is_given(value)):
-                continue  # unknown, or what an SDK has in place of what was not given
-            if conversion is not None:
-                value = _attempt(conversion, value, request)  # in the attribute's own type
             kind = type(value)
+            if value is None or (kind not in _JSON and not _is_given(value)):
+                continue  # unknown, or what an SDK has in place of what was not given
+            if conversion is not None and conversion is not kind:
+                value = _attempt(conversion, value, request)  # in the attribute's own type
+                kind = type(value)
             if (
                 (kind is str and value.isascii())
                 or (kind is int and 0 <= value < _LONG)

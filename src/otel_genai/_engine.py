@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutine, iscoroutinefunction
+from inspect import iscoroutinefunction
+from types import CoroutineType
 from typing import Any
 
 import wrapt
@@ -49,7 +50,7 @@ class Seam:
         except BaseException as error:
             call.safely(_fail, call, token, error, request)
             raise
-        if iscoroutine(result):  # somebody's plain wrapper stands between us and an async function
+        if isinstance(result, CoroutineType):  # somebody's plain wrapper is around an async function
             call.safely(_context.leave, call.context, token)
             return self._await(call, request, lambda *_, **__: result)
         return self._deliver(call, token, request, result)
