@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import gc
 
+ROUNDS = 5
+"""Collections at most: what finalizers drop is the next one's."""
+
 
 def collect() -> None:
     """Collect all that was dropped until now: while another thread collects, Python's own does nothing."""
-    begun = ended = False
+    begun, rounds, left = False, 0, True
 
     def note(phase: str, info: dict[str, int]) -> None:
-        nonlocal begun, ended
-        if info["generation"] == 2:  # a younger one leaves what has lived through one before
-            begun, ended = begun or phase == "start", begun and phase == "stop"
+        nonlocal begun, rounds, left
+        if info["generation"] < 2:  # it leaves what has lived through one before
+            return
+        if begun and phase == "stop":
+            rounds, left = rounds + 1, info["collected"] > 0
+        begun = begun or phase == "start"
 
     gc.callbacks.append(note)
     try:
-        while not ended:
+        while left and rounds < ROUNDS:
             gc.collect()
     finally:
         gc.callbacks.remove(note)

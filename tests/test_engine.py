@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import threading
 
@@ -17,6 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Samp
 import garbage
 import otel_genai
 import toy
+from child import program
 from otel_genai import _bodies, _call, _engine, _manual, _streams, _telemetry, testing
 from otel_genai import semconv as s
 from otel_genai._bound import Bound
@@ -234,12 +236,21 @@ async def test_a_closed_stream_ends_its_span_with_what_came(seen, client):
     assert seen.spans == [span(REQUEST, STREAMED, known, outcome="stopped")]
 
 
-@both
-async def test_a_dropped_stream_ends_its_span(seen, client):
-    """A stream that nobody began to read ends its span when it is dropped."""
-    await ask(client(), stream=True)
-    garbage.collect()
-    assert seen.spans == [span(REQUEST, STREAMED, outcome="stopped")]
+@pytest.mark.parametrize("client", ["Client", "AsyncClient"])
+def test_a_dropped_stream_ends_its_span(client):
+    """A stream that nobody began to read ends its span when it is dropped, in a program that does no more."""
+    printed = program(
+        """
+        import asyncio, json, sys, garbage, toy
+        from otel_genai import testing
+        with testing.capture(toy.PROVIDER) as seen:
+            asyncio.run(toy.ask(getattr(toy, sys.argv[1])(), stream=True))
+            garbage.collect()
+            print(json.dumps(seen.spans))
+        """,
+        client,
+    ).stdout
+    assert json.loads(printed) == [span(REQUEST, STREAMED, outcome="stopped")]
 
 
 async def test_breaking_out_of_a_stream_ends_its_span(seen):
