@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 
-ROUNDS = 5
-"""Collections at most: what finalizers drop is the next one's."""
 
+def collect(most: int = 5) -> None:
+    """Collect all that was dropped until now: while another thread collects, Python's own does nothing.
 
-def collect() -> None:
-    """Collect all that was dropped until now: while another thread collects, Python's own does nothing."""
+    Args:
+        most: how many collections at most: what finalizers drop is the next one's.
+    """
     begun, rounds, left = False, 0, True
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -22,7 +23,7 @@ def collect() -> None:
 
     gc.callbacks.append(note)
     try:
-        while left and rounds < ROUNDS:
+        while left and rounds < most:
             gc.collect()
     finally:
         gc.callbacks.remove(note)

@@ -65,7 +65,7 @@ class Balance(SpanProcessor):
     def settle(self) -> None:
         """Collect what was left unread in a circle of references, and wait for its end to be told."""
         if self.open:
-            garbage.collect()
+            garbage.collect(most=1)
         with self._changed:
             self._changed.wait_for(lambda: self.open == 0, timeout=5)
 
