@@ -18,6 +18,7 @@ import anyio
 import pytest
 
 import otel_genai
+from mcp_sessions import ask_badly, cancel, left, stop
 from otel_genai import _others, _patching
 from otel_genai._patching import sdk_version
 from otel_genai.providers import _mcp_sessions
@@ -81,41 +82,9 @@ async def fail(_: Client) -> None:
     raise LookupError(msg)
 
 
-async def ask_badly(client: Client) -> None:
-    """Raise what the server has answered."""
-    await client.get_prompt("nobody")
-
-
-async def cancel(_: Client) -> None:
-    """Have the task cancelled."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().call_soon(task.cancel)
-    await anyio.sleep_forever()
-
-
-async def stop(_: Client) -> None:
-    """End the program."""
-    raise KeyboardInterrupt
-
-
-def shape(error: BaseException | None) -> Any:
-    """Say what was raised, and of what that is a group."""
-    parts = [shape(part) for part in getattr(error, "exceptions", ())]
-    return [type(error).__name__, str(error), parts, shape(error.__cause__) if error.__cause__ else None]
-
-
 def tried(what: Callable[[Client], Any], **how: Any) -> Any:
-    """Say what leaves the block around a client, in a loop of its own."""
-
-    async def within() -> None:
-        async with held(**how) as client:
-            await what(client)
-
-    try:
-        return asyncio.run(within())
-    except BaseException as error:  # noqa: BLE001 (it is compared)
-        return shape(error)
+    """Say what leaves the block around a session."""
+    return left(held(**how), what)
 
 
 def told(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -367,6 +336,17 @@ def test_somebody_elses_hook_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vars(Connection)["for_loop"] is theirs
     assert tried(leave) is None
     assert seen.metrics == {}
+
+
+@pytest.mark.parametrize(("name", "found"), [("mcp", {}), ("mcp-python-sdk", {CLIENT: TOLD, SERVER: TOLD})])
+def test_what_is_switched_off_is_not_measured(
+    name: str, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Naming the SDK leaves its sessions out; naming its spans leaves those alone."""
+    monkeypatch.setenv("OTEL_GENAI_DISABLED", name)
+    with capture() as seen:
+        assert tried(leave) is None
+    assert told(seen.metrics) == found
 
 
 def test_beside_anothers_instrumentation_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

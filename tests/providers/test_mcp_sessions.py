@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import warnings
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import anyio
 import pytest
 
 import otel_genai
+from mcp_sessions import ask_badly, cancel, left, stop
 from otel_genai._patching import sdk_version
 from otel_genai.providers import _mcp_sessions
 from otel_genai.testing import capture
@@ -56,41 +56,9 @@ async def fail(session: ClientSession) -> None:
     raise LookupError(msg)
 
 
-async def ask_badly(session: ClientSession) -> None:
-    """Raise what the server has answered."""
-    await session.get_prompt("nobody")
-
-
-async def cancel(_: ClientSession) -> None:
-    """Have the task cancelled."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().call_soon(task.cancel)
-    await anyio.sleep_forever()
-
-
-async def stop(_: ClientSession) -> None:
-    """End the program."""
-    raise KeyboardInterrupt
-
-
-def shape(error: BaseException | None) -> Any:
-    """Say what was raised, and of what that is a group."""
-    parts = [shape(part) for part in getattr(error, "exceptions", ())]
-    return [type(error).__name__, str(error), parts, shape(error.__cause__) if error.__cause__ else None]
-
-
 def tried(what: Callable[[ClientSession], Any]) -> Any:
-    """Say what leaves the block around a session, in a loop of its own."""
-
-    async def within() -> None:
-        async with held() as session:
-            await what(session)
-
-    try:
-        return asyncio.run(within())
-    except BaseException as error:  # noqa: BLE001 (it is compared)
-        return shape(error)
+    """Say what leaves the block around a session."""
+    return left(held(), what)
 
 
 def told(seen: Any) -> dict[str, Any]:
